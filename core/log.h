@@ -1,0 +1,70 @@
+/* core/log.h - log lines with fields, as text or JSON, written by a thread of their own so that a
+ * blocked stderr stalls no worker.
+ *
+ *     LOG(worker->log, LOG_INFO, "tunnel client registered", LOG_TEXT("client", name),
+ *         LOG_ADDR("address", &peer), LOG_NUMBER("streams", 7));
+ *
+ * Owner: cli/run makes the log and one source per thread that writes; a source belongs to that
+ * thread.  A line that finds its source's buffer full is dropped and counted.  Values are escaped:
+ * one line is one record, and only printable bytes reach the file.  Secrets are never fields. */
+#ifndef CORE_LOG_H
+#define CORE_LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/must.h"
+
+enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
+enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
+enum log_field_kind { LOG_FIELD_TEXT, LOG_FIELD_NUMBER, LOG_FIELD_ADDR };
+
+struct addr;
+struct log_field {
+    const char *name;
+    enum log_field_kind kind;
+    union {
+        const char *text;
+        int64_t number;
+        const struct addr *addr;
+    };
+};
+#define LOG_TEXT(field, value)   ((struct log_field){.name = (field), .kind = LOG_FIELD_TEXT, .text = (value)})
+#define LOG_NUMBER(field, value) ((struct log_field){.name = (field), .kind = LOG_FIELD_NUMBER, .number = (int64_t)(value)})
+#define LOG_ADDR(field, value)   ((struct log_field){.name = (field), .kind = LOG_FIELD_ADDR, .addr = (value)})
+
+struct log;
+struct log_source;
+/* Where finished lines go instead of a file: the simulator and tests.  Borrowed line without its
+ * newline. */
+typedef void log_sink_fn(void *context, enum log_level level, const char *line, size_t length);
+
+struct log_options {
+    enum log_level level;
+    enum log_format format;
+    const char *file;   /* "stderr" or a path */
+    log_sink_fn *sink;  /* when set: called at once, on the caller's thread; no thread is made */
+    void *sink_context;
+    uint64_t (*wall_ms)(void *context); /* when set: the time of lines (simulator) */
+    void *wall_context;
+};
+/* NULL with errno-style *error when the file cannot be opened or the thread not made. */
+struct log *log_open(const struct log_options *options, int *error) MUST_CHECK;
+void log_close(struct log **log); /* writes what is buffered, for at most one second */
+struct log_source *log_source_new(struct log *log) MUST_CHECK; /* freed by log_close */
+uint64_t log_dropped(const struct log *log);
+
+bool log_wanted(const struct log_source *source, enum log_level level);
+void log_write(struct log_source *source, enum log_level level, const char *event,
+               const struct log_field *fields, size_t count);
+
+#define LOG(source, level, event, ...)                                                             \
+    do {                                                                                           \
+        if (log_wanted(source, level)) {                                                           \
+            const struct log_field log_fields[] = {__VA_ARGS__};                                   \
+            log_write(source, level, event, log_fields, ARRAY_COUNT(log_fields));                  \
+        }                                                                                          \
+    } while (0)
+
+#endif

@@ -1,0 +1,32 @@
+/* core/os.h - the rest of the kernel, as a table, so that a simulator can replace it.
+ * Thread: any.  Everything returns a value or -errno.  Nothing here waits. */
+#ifndef CORE_OS_H
+#define CORE_OS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "core/addr.h"
+
+struct os {
+    uint64_t (*clock_ns)(struct os *os); /* CLOCK_MONOTONIC */
+    uint64_t (*wall_ms)(struct os *os);  /* since 1970 */
+    void (*random)(struct os *os, void *to, size_t length);
+    int (*socket)(struct os *os, int family, int type); /* non-blocking, close-on-exec */
+    int (*bind)(struct os *os, int fd, const struct addr *addr);
+    int (*listen)(struct os *os, int fd, int backlog);
+    int (*connect)(struct os *os, int fd, const struct addr *addr); /* UDP only; TCP: ring_connect */
+    int (*set_option)(struct os *os, int fd, int level, int name, const void *value, socklen_t size);
+    int (*get_option)(struct os *os, int fd, int level, int name, void *value, socklen_t *size);
+    int (*local_addr)(struct os *os, int fd, struct addr *addr);
+    int (*peer_addr)(struct os *os, int fd, struct addr *addr);
+    int (*shutdown)(struct os *os, int fd, int how);
+    void (*close)(struct os *os, int fd);
+    int (*event)(struct os *os);             /* an eventfd, blocking reads by the ring only */
+    void (*event_ring)(struct os *os, int fd); /* adds 1; safe from any thread */
+};
+
+extern struct os os_linux;
+
+#endif

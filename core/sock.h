@@ -1,0 +1,26 @@
+/* core/sock.h - making sockets the way this program wants them.  Thread: any.  All return a
+ * descriptor (the caller's, closed with os->close) or -errno. */
+#ifndef CORE_SOCK_H
+#define CORE_SOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/addr.h"
+#include "core/os.h"
+
+struct tcp_options {
+    char congestion[16]; /* "cubic"; empty leaves the system's */
+    uint32_t keepalive_s; /* 0: off */
+};
+
+int sock_tcp_listen(struct os *os, const struct addr *addr, int backlog);
+int sock_tcp(struct os *os, int family);                                    /* to connect with */
+void sock_tcp_tune(struct os *os, int fd, const struct tcp_options *options); /* nodelay, … */
+void sock_reset_on_close(struct os *os, int fd);                            /* linger 0: close sends RST */
+/* UDP: buffers raised as far as allowed, GRO on, DF set; packet_info: learn the local address of
+ * each datagram (wildcard binds). */
+int sock_udp_bind(struct os *os, const struct addr *addr, bool packet_info, bool reuse_port);
+int sock_udp_connect(struct os *os, const struct addr *peer);
+
+#endif

@@ -1,0 +1,37 @@
+/* core/tcp_end.h - a connected TCP (or unix stream) socket as a stream (stream.h is the contract).
+ *
+ * Receiving: one OP_RECV at a time, waiting without a buffer; a flow that fills whole chunks is read
+ * with OP_RECV_NOW into several chunks at once until it runs dry.  Sending: what was written in a
+ * turn goes out as one sendmsg at its end, one in flight, at most 64 pieces.
+ * A reset from the peer (or any socket error) ends in closed(REASON_RESET…); stop() sends RST. */
+#ifndef CORE_TCP_END_H
+#define CORE_TCP_END_H
+
+#include "core/addr.h"
+#include "core/sock.h"
+#include "core/stream.h"
+#include "core/worker.h"
+
+/* fd is taken, on failure (NULL: no memory) too. */
+struct stream *tcp_end_new(struct worker *worker, int fd) MUST_CHECK;
+
+/* Connects first.  Owner: who embeds it; done is called once, never from inside tcp_connect_start;
+ * after tcp_connect_stop it is still called, with REASON_ABANDONED, when the kernel has let go. */
+struct tcp_connect;
+typedef void tcp_connect_fn(struct tcp_connect *connect, struct stream *stream, enum reason reason);
+struct tcp_connect {
+    struct worker *worker;
+    tcp_connect_fn *done; /* stream is taken; NULL when it failed, for `reason` */
+    struct addr peer;
+    int fd;
+    bool stopping, timed_out;
+    int failed;      /* -errno of a step before the ring was asked */
+    struct op op;
+    struct timer timer;
+    struct task task;
+};
+void tcp_connect_start(struct tcp_connect *connect, struct worker *worker, const struct addr *peer,
+                       const struct tcp_options *options, uint64_t timeout_ns, tcp_connect_fn *done);
+void tcp_connect_stop(struct tcp_connect *connect);
+
+#endif

@@ -1,0 +1,97 @@
+/* core/worker.h - a worker: one thread, one ring, and all that hangs from it.
+ * Owner: cli/run (or the simulator).  Thread: everything here is the worker's own thread's, except
+ * worker_post and worker_wake, which are anybody's.
+ *
+ * One turn: completions, mail, timers, then tasks, then the ring is entered again.  The clock is
+ * read once a turn (now_ns). */
+#ifndef CORE_WORKER_H
+#define CORE_WORKER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/buf.h"
+#include "core/counter.h"
+#include "core/list.h"
+#include "core/log.h"
+#include "core/os.h"
+#include "core/ring.h"
+#include "core/timer.h"
+
+struct resolver;
+
+/* Something to do at the end of this turn, once however often it was asked for: flush a socket,
+ * write a connection's packets.  A task that asks again while it runs comes in the next turn, which
+ * then does not sleep. */
+struct task;
+typedef void task_fn(struct task *task);
+struct task {
+    task_fn *run;
+    struct list link;
+};
+static inline void task_init(struct task *task, task_fn *run)
+{
+    task->run = run;
+    list_init(&task->link);
+}
+
+/* A message to a worker; the sender gives it up until run() is called on the worker's thread. */
+struct mail;
+typedef void mail_fn(struct mail *mail);
+struct mail {
+    mail_fn *run;
+    struct mail *next;
+};
+
+struct worker {
+    /* Set by worker_init. */
+    struct os *os;
+    struct ring *ring;
+    struct pools *pools;
+    struct counters *counters;
+    struct log_source *log;
+    struct resolver *resolver; /* borrowed; may be NULL where only numeric addresses are used */
+    uint32_t index;
+    uint64_t spin_ns;
+    /* Groups that ends receive from. */
+    struct group tcp_group, udp_group;
+    /* Changes each turn. */
+    uint64_t now_ns;
+    struct timers timers;
+    struct list tasks;
+    bool stopping;
+    /* Mailbox. */
+    _Atomic(struct mail *) mailbox;
+    _Atomic bool asleep;
+    int event_fd;
+    uint64_t event_value;
+    struct op event_op;
+};
+
+struct worker_options {
+    struct os *os;
+    struct ring *ring; /* taken, on failure too */
+    struct pool_limits limits;
+    struct counters *counters;
+    struct log_source *log;
+    struct resolver *resolver;
+    uint32_t index;
+    uint64_t spin_ns;
+};
+int worker_init(struct worker *worker, const struct worker_options *options) MUST_CHECK;
+void worker_release(struct worker *worker); /* every end stopped and idle before */
+
+void worker_defer(struct worker *worker, struct task *task); /* no-op when already asked for */
+static inline void task_cancel(struct task *task)
+{
+    list_remove(&task->link);
+}
+void worker_post(struct worker *worker, struct mail *mail); /* any thread; mail is taken until run */
+
+/* One turn; sleeps until deadline_ns at most.  0, or -errno when the ring is broken. */
+int worker_turn(struct worker *worker, uint64_t deadline_ns) MUST_CHECK;
+int worker_run(struct worker *worker) MUST_CHECK; /* turns until worker_stop and nothing is busy */
+void worker_stop(struct worker *worker);          /* the worker's own thread */
+
+#endif
