@@ -1,0 +1,153 @@
+/* relay/settings.h - a configuration as structs: read from a file by settings_load, checked, and
+ * then immutable.
+ *
+ * Owner: whoever loaded it; everything in it lives until settings_free.  Thread: any, read-only.
+ * The rows that fill these structs (name, default, bounds, unit, help, reload rule) stand in
+ * settings.c, one table per section, and are what `check`, `config` and the reference are made of. */
+#ifndef RELAY_SETTINGS_H
+#define RELAY_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "balancer/balancer.h"
+#include "core/addr.h"
+#include "core/log.h"
+#include "core/tls.h"
+#include "quic/quic.h"
+
+enum { SETTINGS_NAME_SIZE = 65 };
+
+struct text_list {
+    char **items;
+    uint32_t count;
+};
+struct addr_list {
+    struct addr *items;
+    uint32_t count;
+};
+
+/* A host to be resolved, or an address already. */
+struct host {
+    char name[256]; /* as written; empty for unix paths */
+    uint16_t port;
+    struct addr addr; /* length 0: a name, to be resolved */
+};
+
+enum protocol { PROTOCOL_TCP = 1, PROTOCOL_UDP = 2, PROTOCOL_BOTH = 3 }; /* bits */
+enum send_proxy { SEND_PROXY_NO, SEND_PROXY_V1, SEND_PROXY_V2 };
+enum tunnel_replay { REPLAY_UNSEEN, REPLAY_REFUSED };
+
+/* [server] or [client]: the process */
+struct process_settings {
+    uint32_t workers;
+    uint64_t spin_ns;
+    uint32_t nofile; /* 0: auto */
+    uint64_t drain_timeout_ns;
+};
+
+struct log_settings {
+    enum log_level level;
+    enum log_format format;
+    char *file;
+    char *access; /* NULL: off */
+    enum log_format access_format;
+};
+
+struct tls_settings {
+    char name[SETTINGS_NAME_SIZE];
+    char *cert, *key, *ca; /* absolute or relative to the working directory; NULL: not given */
+    enum tls_client_auth client_auth;
+    bool client_auth_given;
+};
+
+struct tunnel_settings {
+    char name[SETTINGS_NAME_SIZE];
+    struct addr_list listen;
+    const struct tls_settings *tls;
+    struct text_list allow; /* patterns, at least one */
+    enum balance balance;
+    uint64_t heartbeat_ns, health_timeout_ns, open_timeout_ns, handshake_timeout_ns, idle_timeout_ns;
+    uint32_t open_retries;
+    enum tunnel_replay replay;
+    enum quic_congestion congestion;
+    uint32_t mtu; /* 0: auto */
+    uint32_t max_clients, max_streams, datagram_queue;
+    uint64_t stream_window, stream_window_max, connection_window_max;
+    bool always_retry;
+};
+
+struct listener_settings {
+    char name[SETTINGS_NAME_SIZE];
+    struct addr_list bind;
+    enum protocol protocol;
+    char *backend; /* the name of a backend or a tunnel */
+    char *service;
+    uint32_t max_connections; /* 0: no own limit */
+    uint32_t backlog;
+    uint64_t idle_timeout_ns, half_close_timeout_ns, keepalive_ns, udp_timeout_ns;
+    uint64_t buffer_limit;
+    char tcp_congestion[16];
+    uint32_t udp_sessions;
+};
+
+struct backend_server {
+    char name[SETTINGS_NAME_SIZE];
+    struct host host;
+};
+struct backend_settings {
+    char name[SETTINGS_NAME_SIZE];
+    enum balance balance;
+    struct backend_server *servers;
+    uint32_t server_count;
+    uint64_t connect_timeout_ns, keepalive_ns;
+    uint32_t retries;
+    char tcp_congestion[16];
+};
+
+struct client_server {
+    struct host host;
+    char server_name[256]; /* the SAN required of it, and the SNI */
+};
+struct client_settings {
+    bool present; /* the file has a [client] */
+    char id[SETTINGS_NAME_SIZE];
+    struct client_server *servers;
+    uint32_t server_count;
+    const struct tls_settings *tls;
+    uint64_t reconnect_min_ns, reconnect_max_ns;
+};
+
+struct service_settings {
+    char name[SETTINGS_NAME_SIZE];
+    struct host target;
+    enum protocol protocol;
+    uint64_t connect_timeout_ns;
+    enum send_proxy send_proxy;
+};
+
+struct settings {
+    struct process_settings process;
+    struct log_settings log;
+    struct client_settings client;
+    struct tls_settings *tls;
+    struct tunnel_settings *tunnels;
+    struct listener_settings *listeners;
+    struct backend_settings *backends;
+    struct service_settings *services;
+    uint32_t tls_count, tunnel_count, listener_count, backend_count, service_count;
+};
+
+/* Reads `path` (and what it includes).  NULL: every error was written to `errors`, one a line, as
+ * "FILE:LINE: message". */
+struct settings *settings_load(const char *path, FILE *errors) MUST_CHECK;
+/* The same from memory; `name` stands for the file. */
+struct settings *settings_parse(const char *name, const char *text, size_t length,
+                                FILE *errors) MUST_CHECK;
+void settings_free(struct settings **settings);
+/* All options, section by section, as the README's reference. */
+void settings_reference(FILE *out);
+
+#endif
