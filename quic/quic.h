@@ -122,6 +122,10 @@ bool quic_stream_acknowledged(const struct stream *stream);
 /* The error code that goes with stop() (RESET_STREAM and STOP_SENDING), and the one the peer sent. */
 void quic_stream_set_code(struct stream *stream, uint64_t code);
 uint64_t quic_stream_peer_code(const struct stream *stream);
+/* For a listener that read a preface and hands the stream on: call it from inside received().  Nothing
+ * more is raised until the next stream_start, which delivers `rest` (taken, may be NULL) first.  The
+ * preface's bytes are consumed here: pass their number. */
+void quic_stream_hold(struct stream *stream, struct piece *rest, uint64_t preface);
 
 /* ---- datagrams ---- */
 /* Queues head + data (both borrowed until return) as one: 0, -EMSGSIZE (larger than the path takes

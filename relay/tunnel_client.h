@@ -1,0 +1,31 @@
+/* relay/tunnel_client.h - the client's end: keeps a registered tunnel to each server of [client],
+ * and carries what the server opens to this client's services.
+ * Owner: relay.  Thread: the worker's.
+ * Life: new -> start -> drain, perhaps -> stop -> idle -> free.  Before start, free alone. */
+#ifndef RELAY_TUNNEL_CLIENT_H
+#define RELAY_TUNNEL_CLIENT_H
+
+#include "core/worker.h"
+#include "relay/settings.h"
+
+struct tunnel_client;
+typedef void tunnel_client_fn(void *context);
+
+struct tunnel_client_options {
+    struct worker *worker;
+    const struct settings *settings; /* its client and services; borrowed until free */
+    tunnel_client_fn *registered;    /* each time a tunnel was registered; may be NULL */
+    void *context;
+};
+/* NULL: error is a sentence. */
+struct tunnel_client *tunnel_client_new(const struct tunnel_client_options *options, char *error,
+                                        size_t error_size) MUST_CHECK;
+void tunnel_client_start(struct tunnel_client *client);
+uint32_t tunnel_client_active(const struct tunnel_client *client); /* connections and UDP sessions */
+/* Asks the servers for nothing new; what is open goes on.  `drained` is called once nothing is open. */
+void tunnel_client_drain(struct tunnel_client *client, tunnel_client_fn *drained, void *context);
+/* Ends everything; idle is called once, later. */
+void tunnel_client_stop(struct tunnel_client *client, tunnel_client_fn *idle, void *context);
+void tunnel_client_free(struct tunnel_client **client);
+
+#endif
