@@ -49,7 +49,8 @@ struct datagram_request {
 };
 
 struct member_ops {
-    void (*open)(struct member *member, struct open_request *request);
+    /* 0, or -ENOMEM: nothing follows then. */
+    int (*open)(struct member *member, struct open_request *request) MUST_CHECK;
     /* failed(REASON_ABANDONED) follows when nothing of it is in flight any more. */
     void (*cancel)(struct member *member, struct open_request *request);
     /* The far end of a UDP session, at once; NULL: *reason says why.  The caller sets events and
