@@ -94,8 +94,8 @@ struct pick {
     const struct member *tried[PICK_TRIED_MAX];
     uint32_t tried_count;
 };
-/* A member, held for the caller and noted in `pick`; NULL when none is left.  Suspect ones are taken
- * when no fit one is left. */
+/* A member, held for the caller and noted in `pick`; NULL when none is left.  Suspect ones are
+ * taken when no fit one is left. */
 struct member *backend_pick(struct backend_pool *pool, struct pick *pick) MUST_CHECK;
 
 #endif

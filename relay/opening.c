@@ -15,13 +15,14 @@ enum opening_state {
     OPENING_OVER,
     OPENING_STATE_COUNT
 };
-static const char *const opening_state_names[] = {"picking", "asked", "talking", "cancelled", "over"};
+static const char *const opening_state_names[] = {"picking", "asked", "talking", "cancelled",
+                                                  "over"};
 static const uint32_t opening_state_next[] = {
     [OPENING_PICKING] = STATE_BIT(OPENING_ASKED) | STATE_BIT(OPENING_OVER),
     [OPENING_ASKED] = STATE_BIT(OPENING_TALKING) | STATE_BIT(OPENING_CANCELLED) |
                       STATE_BIT(OPENING_PICKING) | STATE_BIT(OPENING_OVER),
-    [OPENING_TALKING] = STATE_BIT(OPENING_CANCELLED) | STATE_BIT(OPENING_PICKING) |
-                        STATE_BIT(OPENING_OVER),
+    [OPENING_TALKING] =
+        STATE_BIT(OPENING_CANCELLED) | STATE_BIT(OPENING_PICKING) | STATE_BIT(OPENING_OVER),
     [OPENING_CANCELLED] = STATE_BIT(OPENING_OVER),
     [OPENING_OVER] = 0,
 };

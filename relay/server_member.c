@@ -134,7 +134,8 @@ static void server_open_connected(struct tcp_connect *connect, struct stream *st
 static void server_open_connect(struct server_open *open)
 {
     struct server_member *server = open->member;
-    struct tcp_options options = {.keepalive_s = (uint32_t)(server->backend->keepalive_ns / 1000000000)};
+    struct tcp_options options = {.keepalive_s =
+                                      (uint32_t)(server->backend->keepalive_ns / 1000000000)};
 
     if (!server->addr_count) {
         server_open_fail_later(open, REASON_NAME_UNKNOWN);

@@ -37,8 +37,13 @@ static uint64_t udp_key_hash(const struct udp_sessions *sessions, const struct u
 
 static void udp_sessions_settle(struct udp_sessions *sessions)
 {
-    if (!sessions->stopping || sessions->count || sessions->told)
+    if (sessions->count || sessions->told)
         return;
+    if (!sessions->stopping) {
+        if (sessions->options.emptied)
+            sessions->options.emptied(sessions->options.emptied_context);
+        return;
+    }
     sessions->told = true;
     worker_defer(sessions->options.worker, &sessions->task);
 }
@@ -85,8 +90,7 @@ static void udp_sessions_expire(struct timer *timer)
     uint64_t now_ns = sessions->options.worker->now_ns;
 
     while (!list_empty(&sessions->by_age)) {
-        struct udp_session *oldest =
-            container_of(sessions->by_age.next, struct udp_session, link);
+        struct udp_session *oldest = container_of(sessions->by_age.next, struct udp_session, link);
 
         if (oldest->active_ns + sessions->options.timeout_ns > now_ns)
             break;
@@ -147,9 +151,8 @@ static const struct datagram_events udp_session_events = {
 static struct datagram_end *udp_session_open(struct udp_sessions *sessions,
                                              const struct udp_key *key, struct member **member)
 {
-    struct datagram_request request = {.source = *key->source,
-                                       .destination = *key->local,
-                                       .service = sessions->options.service};
+    struct datagram_request request = {
+        .source = *key->source, .destination = *key->local, .service = sessions->options.service};
     struct pick pick = {0};
 
     while (pick.tried_count <= sessions->options.retries) {
@@ -168,8 +171,8 @@ static struct datagram_end *udp_session_open(struct udp_sessions *sessions,
     return NULL;
 }
 
-static struct udp_session *udp_session_new(struct udp_sessions *sessions,
-                                           const struct udp_key *key, uint64_t hash)
+static struct udp_session *udp_session_new(struct udp_sessions *sessions, const struct udp_key *key,
+                                           uint64_t hash)
 {
     struct counters *counters = sessions->options.worker->counters;
     struct udp_session *session;
@@ -212,7 +215,7 @@ void udp_sessions_received(struct udp_sessions *sessions, const struct addr *sou
     counter_add(counters, COUNTER_UDP_IN, 1);
     if (sessions->stopping || (session && session->closing))
         return;
-    if (!session)
+    if (!session && !sessions->closed)
         session = udp_session_new(sessions, &key, hash);
     if (!session)
         return;

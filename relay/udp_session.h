@@ -22,6 +22,8 @@ struct udp_sessions_options {
     uint32_t max, retries;
     void (*idle)(void *context); /* after stop, when the last session is gone */
     void *context;
+    void (*emptied)(void *context); /* each time the last session has gone; may be NULL */
+    void *emptied_context;
 };
 
 struct udp_sessions {
@@ -32,6 +34,7 @@ struct udp_sessions {
     struct task task;
     uint64_t hash_seed;
     uint32_t count; /* those that still close included */
+    bool closed;    /* set by the owner: sources without a session are not served any more */
     bool stopping, told;
 };
 
