@@ -1,4 +1,5 @@
-/* core/text.h - text that comes from files and the environment.  Thread: any. */
+/* core/text.h - text that comes from files and the environment, and tables of names.
+ * Thread: any. */
 #ifndef CORE_TEXT_H
 #define CORE_TEXT_H
 
@@ -18,5 +19,14 @@ int text_expand(const char *value, char *out, size_t out_size, char *error,
                 size_t error_size) MUST_CHECK;
 /* `path` as seen from the folder of `file`: a new text (mem_free), or NULL without memory. */
 char *text_beside(const char *file, const char *path) MUST_CHECK;
+/* "LIMIT_MAX_STREAMS" as "limit_max_streams"; cut at size - 1 bytes. */
+static inline void text_lower(char *to, size_t size, const char *from)
+{
+    size_t i = 0;
+
+    for (; from[i] && i + 1 < size; i++)
+        to[i] = from[i] >= 'A' && from[i] <= 'Z' ? (char)(from[i] - 'A' + 'a') : from[i];
+    to[i] = '\0';
+}
 
 #endif
