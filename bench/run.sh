@@ -22,8 +22,15 @@ fi
 
 space=qmux-bench-$$
 say "network namespace $space"
+# A namespace may choose only among the algorithms that the machine allows to all; put back at the end.
+allowed=$(sysctl -n net.ipv4.tcp_allowed_congestion_control)
+clean_up() {
+    ip netns delete "$space"
+    sysctl -qw net.ipv4.tcp_allowed_congestion_control="$allowed"
+}
 ip netns add "$space"
-trap 'ip netns delete "$space"' EXIT
+trap clean_up EXIT
+sysctl -qw net.ipv4.tcp_allowed_congestion_control="$allowed cubic"
 ip -n "$space" link set lo up
 inside() { ip netns exec "$space" "$@"; }
 inside sysctl -qw net.ipv4.tcp_congestion_control=cubic net.ipv4.ip_local_port_range="1024 65000" \

@@ -7,15 +7,17 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 
 def process_cpu(pid):
-    """CPU seconds of all threads of a process that live now, to the nanosecond."""
-    total = 0
+    """CPU seconds of all threads of a process and its children that live now."""
+    total = 0.0
     for task in os.listdir(f"/proc/{pid}/task"):
         try:
             with open(f"/proc/{pid}/task/{task}/schedstat") as file:
-                total += int(file.read().split()[0])
+                total += int(file.read().split()[0]) / 1e9
+            with open(f"/proc/{pid}/task/{task}/children") as file:
+                total += sum(process_cpu(child) for child in file.read().split())
         except FileNotFoundError:
             pass  # a thread that ended meanwhile
-    return total / 1e9
+    return total
 
 
 def machine_cpu():
