@@ -14,7 +14,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from lib import stats  # noqa: E402
 from lib.process import Failed  # noqa: E402
-from lib.rows import REQUEST, ROWS, Bench  # noqa: E402
+from lib.rows import IPERF_COOKIE, REQUEST, ROWS, Bench  # noqa: E402
 from lib.systems import all_systems, find_binaries  # noqa: E402
 
 STEAL_LIMIT = 0.01
@@ -80,10 +80,10 @@ class Runner:
                 self.binaries, self.folder, self.cores if ours else self.peer_cores, self.values
             )
             if system.kind != "direct":
-                system.await_service(REQUEST if row.origin == "http" else b"")
-            if row.origin == "iperf3":
-                bench.stop_origin()  # the probe above counted as a caller
-                bench.start_iperf_server()
+                system.await_service(REQUEST if row.origin == "http" else IPERF_COOKIE)
+                if row.origin == "iperf3":
+                    bench.stop_origin()  # it still talks to the probe
+                    bench.start_iperf_server()
             return row.measure(bench, system)
         finally:
             system.stop()

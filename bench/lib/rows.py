@@ -12,6 +12,7 @@ from lib.measure import Span, private_memory
 from lib.process import Failed, Process, await_answer
 from lib.systems import SERVICE_PORT, USER_PORT
 
+IPERF_COOKIE = b"bench" * 7 + b"x\0"  # what its client says first; the server answers a byte
 REQUEST = b"GET / HTTP/1.1\r\nHost: bench\r\n\r\n"
 
 
