@@ -47,10 +47,13 @@ int sim_fail(struct sim *sim, int kind);
 /* ---- the network ---- */
 struct sim_link {
     struct sim_weather weather;
+    uint64_t last_ns; /* when the last datagram arrives that kept its place */
     bool cut;
 };
 struct sim_link *sim_link(struct sim_host *from, struct sim_host *to);
 uint64_t sim_delay(struct sim *sim, const struct sim_link *link);
+bool sim_same_address(const struct addr *a, const struct addr *b); /* whatever their ports */
+bool sim_host_has(const struct sim_host *host, const struct addr *addr);
 /* The host an address belongs to, seen from `from`; NULL: nobody's. */
 struct sim_host *sim_route(struct sim_host *from, const struct addr *to);
 void sim_source(struct sim_host *host, const struct addr *to, struct addr *source); /* no port */
@@ -87,8 +90,9 @@ struct sim_socket {
     uint32_t references; /* the descriptor and busy operations */
     int family;
     struct addr local, peer;
-    int error; /* pending, positive */
-    bool linger_zero, packet_info, gro, reuse_port, ever_bound;
+    int error;              /* pending, positive */
+    struct list bound_link; /* in its host's, while others may find it by its address */
+    bool linger_zero, packet_info, gro, reuse_port, released;
     bool read_closed, poked;
     struct list waiting; /* struct sim_op */
     /* Actors: called soon after anything changed. */
@@ -98,6 +102,7 @@ struct sim_socket {
     struct sim_socket *mate;
     struct sim_pipe out;
     struct list pending, accept_link; /* accept queue; a place in one */
+    uint32_t attempts;                /* SYNs sent */
     uint32_t backlog, pending_count;
     bool black_hole, blocked;
     /* UDP */
@@ -126,9 +131,8 @@ int sim_tcp_send(struct sim_socket *socket, const struct iovec *parts, size_t co
 int sim_tcp_recv(struct sim_socket *socket, const struct iovec *parts, size_t count);
 uint64_t sim_tcp_waiting(const struct sim_socket *socket); /* bytes to read */
 int sim_tcp_shutdown(struct sim_socket *socket, int how);
-void sim_tcp_abort(struct sim_socket *socket); /* RST */
-void sim_tcp_close(struct sim_socket *socket);
-void sim_tcp_release(struct sim_socket *socket);
+void sim_tcp_abort(struct sim_socket *socket);   /* RST */
+void sim_tcp_release(struct sim_socket *socket); /* its last reference is gone */
 uint32_t sim_tcp_poll(const struct sim_socket *socket);
 
 /* ---- UDP ---- */
@@ -149,6 +153,7 @@ uint32_t sim_udp_poll(const struct sim_socket *socket);
 struct sim_op {
     struct list link;   /* a queue of the ring, or the socket's waiting */
     struct list anchor; /* holds the op's own link, which finds this record again */
+    struct list cancel; /* the ring's, between the asking and the doing */
     struct op *op;
     struct sim_ring *ring;
     struct sim_socket *socket;
@@ -156,10 +161,16 @@ struct sim_op {
     int fail;            /* -errno to end with */
     bool finished;
 };
+/* One try: completes the operation, or leaves it waiting at its socket. */
+void sim_op_attempt(struct sim_op *record);
+void sim_op_complete(struct sim_op *record, struct op_result result, int buffer_id);
+uint64_t sim_op_seal(const struct op *op); /* of the bytes that a send was given */
+bool sim_datagram_parse(const struct op *op, struct op_result result, struct datagram_in *in);
+int sim_group_take(struct group *group); /* a buffer id, or -1 when it is dry */
 struct sim_ring;
 struct ring *sim_ring_open(struct sim_host *host);
-bool sim_ring_ready(const struct ring *ring);
-uint64_t sim_ring_deadline(const struct ring *ring); /* when it has something late to deliver */
+bool sim_ring_ready(const struct ring *ring);        /* a turn would do something now */
+uint64_t sim_ring_deadline(const struct ring *ring); /* when late completions are delivered */
 void sim_op_poke(struct sim_op *op);
 
 /* ---- the world ---- */
@@ -173,6 +184,7 @@ struct sim_host {
     uint32_t addr_count;
     uint32_t fd_limit, fds;
     uint16_t next_port;
+    struct list bound;
     struct addr outer; /* length 0: no NAT */
     uint16_t outer_shift;
     struct sim_machine *machine;
@@ -206,9 +218,38 @@ void sim_os_init(struct sim_host *host);
 void sim_users_free(struct sim *sim);
 void sim_services_free(struct sim *sim);
 
+/* ---- actors ---- */
+struct sim_user {
+    struct sim_user *next;
+    struct sim *sim;
+    struct sim_socket *socket; /* NULL once ended */
+    struct sim_user_script script;
+    struct sim_datagrams datagrams;
+    uint32_t id; /* from 1 */
+    enum sim_user_end end;
+    uint64_t sent, received;
+    bool connected, read_paused, write_paused, saw_end, sent_end, is_udp;
+    uint32_t answers;
+    bool *answered;
+};
+struct sim_user *sim_user_of(struct sim *sim, uint32_t id); /* NULL: there is none */
+struct sim_socket *sim_actor_socket(struct sim_host *host, enum sim_kind kind, int family,
+                                    void (*ready)(struct sim_socket *socket), void *actor);
+
 /* ---- the keyed streams ---- */
+enum { HISTORY_HEAD = 16 };
+struct history_head { /* the first bytes of what a user sends */
+    uint32_t magic, user;
+    uint64_t down;
+};
+bool history_parse(const uint8_t bytes[HISTORY_HEAD], struct history_head *head);
+/* The bytes of a user's connection, either way. */
+void history_bytes(const struct sim_user *user, bool up, uint64_t offset, uint8_t *to,
+                   size_t length);
+bool history_check(const struct sim_user *user, bool up, uint64_t offset, const uint8_t *data,
+                   size_t length);
+
 uint64_t history_key(uint64_t seed, uint32_t connection, bool up);
 void history_fill(uint64_t key, uint64_t offset, uint8_t *to, size_t length);
-bool history_matches(uint64_t key, uint64_t offset, const uint8_t *data, size_t length);
 
 #endif

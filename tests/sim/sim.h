@@ -35,7 +35,8 @@ struct sim_service;
 struct sim_weather {
     uint32_t loss, duplication, reorder;
     uint64_t latency_ns, jitter_ns;
-    uint32_t mtu; /* IP packets; 0: 1500 */
+    uint32_t mtu;        /* IP packets; 0: 1500 */
+    uint32_t black_hole; /* larger ones vanish without a word; 0: none */
 };
 
 struct sim_options {
