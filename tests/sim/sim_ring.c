@@ -1,5 +1,5 @@
 /* The ring driver: what was submitted begins in the next turn, as with DEFER_TASKRUN; completions
- * come in order of their making, now and then late or past a neighbour. */
+ * come in the order of their making, now and then late. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,8 +72,12 @@ static void cancel(struct ring *base, struct op *op)
 
 void sim_op_poke(struct sim_op *record)
 {
+    struct list *poked = &record->ring->poked;
+
     list_remove(&record->link);
-    list_append(&record->ring->poked, &record->link);
+    if (sim_chance(record->ring->sim, 200)) /* the kernel promises no order of waking */
+        poked = poked->next;
+    list_append(poked, &record->link);
 }
 
 static void ready_push(struct sim_ring *ring, struct completion completion)
@@ -158,14 +162,8 @@ static void cancel_done(struct sim_op *record)
 /* ---- turns ---- */
 static void deliver_one(struct sim_ring *ring)
 {
-    struct completion first = ring->ready[ring->head], *next;
+    struct completion first = ring->ready[ring->head];
 
-    next = &ring->ready[(ring->head + 1) % ring->room];
-    if (ring->count > 1 && next->record != first.record && sim_chance(ring->sim, 50)) {
-        ring->ready[ring->head] = *next;
-        *next = first;
-        first = ring->ready[ring->head];
-    }
     ring->head = (ring->head + 1) % ring->room;
     ring->count--;
     if (first.result.final) {

@@ -1,5 +1,6 @@
 /* Services: what stands behind a relay, well behaved or not. */
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -209,7 +210,7 @@ static void guest_ready(struct sim_socket *socket)
         guest_read(guest);
         guest_write(guest);
     } while (guest->service->kind == SIM_ECHO && guest_wants(guest) &&
-             sim_tcp_waiting(guest->socket));
+             (sim_tcp_poll(guest->socket) & POLLIN));
     if (guest->socket && guest->service->kind == SIM_RESET && guest->received)
         guest_ended(guest, true);
     guest_finish(guest);
