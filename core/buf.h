@@ -109,7 +109,9 @@ int queue_append(struct queue *queue, struct pools *pools, enum pool_size size, 
                  uint32_t length) MUST_CHECK;
 
 /* Chunks handed to the kernel for receives.  The ring publishes and takes; see ring.h. */
+struct ring;
 struct group {
+    struct ring *ring;
     struct pools *pools;
     enum pool_size size;
     uint16_t id;          /* buffer group id in the ring */
@@ -118,6 +120,7 @@ struct group {
     struct chunk **slots; /* by buffer id */
     void *driver;         /* the ring driver's own */
     struct list dry;      /* ops that met an empty group: told when it refills (ring.h) */
+    struct list link;     /* the ring's, while the group is short of chunks */
 };
 
 #endif
