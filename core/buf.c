@@ -287,6 +287,7 @@ void queue_skip(struct queue *queue, uint64_t length)
         piece_free(queue_pop(queue));
     }
     if (length) {
+        must(queue->first);
         queue->first->start += (uint32_t)length;
         queue->first->length -= (uint32_t)length;
         queue->length -= length;
