@@ -25,7 +25,7 @@ static inline void text_lower(char *to, size_t size, const char *from)
     size_t i = 0;
 
     for (; from[i] && i + 1 < size; i++)
-        to[i] = from[i] >= 'A' && from[i] <= 'Z' ? from[i] | 0x20 : from[i];
+        to[i] = from[i] >= 'A' && from[i] <= 'Z' ? (char)(from[i] - 'A' + 'a') : from[i];
     to[i] = '\0';
 }
 

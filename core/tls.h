@@ -45,7 +45,7 @@ struct tls_hooks {
 /* Once, before threads start: library init, hooks, allocator (core/mem), first-use globals touched.
  * May be called again with other hooks by tests: the process-wide generator is then seeded anew, so
  * that the same hooks give the same handshakes byte by byte.  0 or -EIO. */
-int tls_global_init(const struct tls_hooks *wanted) MUST_CHECK;
+int tls_global_init(const struct tls_hooks *hooks) MUST_CHECK;
 void tls_global_release(void);
 const char *tls_version(void); /* "wolfSSL 5.9.2" */
 
