@@ -7,17 +7,11 @@ cd "$(dirname "$0")/.."
 
 say() { printf '==> %s\n' "$*"; }
 
-need=()
-for pair in iperf3:iperf3 wrk:wrk haproxy:haproxy nginx:nginx ip:iproute2 python3:python3 openssl:openssl; do
-    command -v "${pair%%:*}" >/dev/null || [ -x "/usr/sbin/${pair%%:*}" ] || need+=("${pair#*:}")
-done
-if [ ${#need[@]} -gt 0 ]; then
-    say "installing ${need[*]}"
-    tools/packages.sh "${need[@]}"
-fi
+tools/need.sh iperf3=iperf3 wrk=wrk /usr/sbin/haproxy=haproxy /usr/sbin/nginx=nginx \
+    /usr/lib/nginx/modules/ngx_stream_module.so=libnginx-mod-stream ip=iproute2 python3=python3 \
+    openssl=openssl
 if [ -z "${QMUX_BINARY:-}" ]; then
-    tools/build.sh release
-    QMUX_BINARY=build/release/qmux-uring
+    QMUX_BINARY=$(tools/build.sh release | tail -n 1)
 fi
 
 space=qmux-bench-$$
