@@ -161,23 +161,6 @@ static const WOLFSSL_QUIC_METHOD quic_method = {
     alert_came,
 };
 
-/* Servers: takes our protocol out of the client's list. */
-static int alpn_select(WOLFSSL *ssl, const uint8_t **out, uint8_t *out_length, const uint8_t *in,
-                       unsigned in_length, void *context)
-{
-    const struct handshake *handshake = context;
-    size_t length = strlen(handshake->alpn);
-
-    for (unsigned at = 0; at < in_length && in[at] < in_length - at; at += in[at] + 1U) {
-        if (in[at] != length || memcmp(in + at + 1, handshake->alpn, length) != 0)
-            continue;
-        *out = in + at + 1;
-        *out_length = in[at];
-        return SSL_TLSEXT_ERR_OK;
-    }
-    return SSL_TLSEXT_ERR_ALERT_FATAL;
-}
-
 /* ---- the end of the handshake ---- */
 
 /* wolfSSL lets a peer without ALPN pass, on both sides. */
@@ -359,22 +342,12 @@ static bool is_address(const char *name)
 }
 
 /* Addresses are not sent as server names (RFC 6066). */
-static bool client_prepare(struct handshake *handshake)
+static bool server_name_prepare(struct handshake *handshake)
 {
     const char *name = handshake->server_name;
 
-    wolfSSL_set_connect_state(handshake->ssl);
-    return (is_address(name) || wolfSSL_UseSNI(handshake->ssl, WOLFSSL_SNI_HOST_NAME, name,
-                                               (unsigned short)strlen(name)) == WOLFSSL_SUCCESS) &&
-           wolfSSL_UseALPN(handshake->ssl, handshake->alpn, (unsigned)strlen(handshake->alpn),
-                           WOLFSSL_ALPN_FAILED_ON_MISMATCH) == WOLFSSL_SUCCESS;
-}
-
-static bool server_prepare(struct handshake *handshake)
-{
-    wolfSSL_set_accept_state(handshake->ssl);
-    wolfSSL_set_alpn_select_cb(handshake->ssl, alpn_select, handshake);
-    return true;
+    return is_address(name) || wolfSSL_UseSNI(handshake->ssl, WOLFSSL_SNI_HOST_NAME, name,
+                                              (unsigned short)strlen(name)) == WOLFSSL_SUCCESS;
 }
 
 static bool session_prepare(struct handshake *handshake, struct tls_context *tls)
@@ -387,7 +360,13 @@ static bool session_prepare(struct handshake *handshake, struct tls_context *tls
     wolfSSL_set_quic_transport_version(ssl, TRANSPORT_PARAMETERS_V1);
     wolfSSL_set_verify(ssl, wolfSSL_get_verify_mode(ssl), handshake_certificate_refused);
     wolfSSL_SetCertCbCtx(ssl, handshake);
-    return handshake->server ? server_prepare(handshake) : client_prepare(handshake);
+    if (handshake->server)
+        wolfSSL_set_accept_state(ssl);
+    else
+        wolfSSL_set_connect_state(ssl);
+    return wolfSSL_UseALPN(ssl, handshake->alpn, (unsigned)strlen(handshake->alpn),
+                           WOLFSSL_ALPN_FAILED_ON_MISMATCH) == WOLFSSL_SUCCESS &&
+           (handshake->server || server_name_prepare(handshake));
 }
 
 int handshake_init(struct handshake *handshake, const struct handshake_options *options)
