@@ -49,7 +49,8 @@ struct datagram_request {
 };
 
 struct member_ops {
-    void (*open)(struct member *member, struct open_request *request);
+    /* 0, or -ENOMEM: nothing follows then. */
+    int (*open)(struct member *member, struct open_request *request) MUST_CHECK;
     /* failed(REASON_ABANDONED) follows when nothing of it is in flight any more. */
     void (*cancel)(struct member *member, struct open_request *request);
     /* The far end of a UDP session, at once; NULL: *reason says why.  The caller sets events and
@@ -93,8 +94,8 @@ struct pick {
     const struct member *tried[PICK_TRIED_MAX];
     uint32_t tried_count;
 };
-/* A member, held for the caller and noted in `pick`; NULL when none is left.  Suspect ones are taken
- * when no fit one is left. */
+/* A member, held for the caller and noted in `pick`; NULL when none is left.  Suspect ones are
+ * taken when no fit one is left. */
 struct member *backend_pick(struct backend_pool *pool, struct pick *pick) MUST_CHECK;
 
 #endif

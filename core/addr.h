@@ -36,7 +36,7 @@ void addr_from_sockaddr(struct addr *addr, const struct sockaddr *sa, socklen_t 
 /* The inverse of addr_parse; returns text. */
 const char *addr_format(const struct addr *addr, char text[ADDR_TEXT_SIZE]);
 const char *addr_format_host(const struct addr *addr, char text[ADDR_TEXT_SIZE]); /* without port */
-uint16_t addr_port(const struct addr *addr); /* 0 for unix */
+uint16_t addr_port(const struct addr *addr);                                      /* 0 for unix */
 void addr_set_port(struct addr *addr, uint16_t port);
 bool addr_equal(const struct addr *a, const struct addr *b);
 uint64_t addr_hash(const struct addr *addr, uint64_t seed);

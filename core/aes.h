@@ -1,5 +1,5 @@
-/* core/aes.h - one AES-128 block, for connection ids, and key derivation.  Thread: any; a key may be
- * used by one thread at a time.  wolfSSL stays behind this door. */
+/* core/aes.h - one AES-128 block, for connection ids, and key derivation.  Thread: any; a key may
+ * be used by one thread at a time.  wolfSSL stays behind this door. */
 #ifndef CORE_AES_H
 #define CORE_AES_H
 
@@ -10,7 +10,7 @@
 
 struct aes_key;
 struct aes_key *aes_key_new(const uint8_t key[16]) MUST_CHECK; /* NULL: no memory */
-void aes_key_free(struct aes_key **key);                        /* wiped */
+void aes_key_free(struct aes_key **key);                       /* wiped */
 void aes_seal_block(struct aes_key *key, const uint8_t in[16], uint8_t out[16]);
 void aes_open_block(struct aes_key *key, const uint8_t in[16], uint8_t out[16]);
 

@@ -16,7 +16,7 @@ struct cert_request {
     const char *common_name;
     const char *const *dns; /* SAN names, `dns_count` of them; also IP addresses as text */
     uint32_t dns_count;
-    const char *uri;            /* one SAN URI, or NULL */
+    const char *uri;               /* one SAN URI, or NULL */
     int64_t not_before, not_after; /* seconds since 1970 */
     const char *ca_cert, *ca_key;  /* paths; unused for CERT_CA and when self_signed */
     bool self_signed;

@@ -18,7 +18,7 @@ struct identity {
     struct identity_name {
         bool uri;
         char text[IDENTITY_NAME_SIZE];
-    } *names;
+    } * names;
     uint8_t fingerprint[32]; /* SHA-256 of the certificate */
     int64_t expires;         /* seconds since 1970 */
 };

@@ -23,8 +23,8 @@ struct tls_context;
 struct WOLFSSL_CTX;
 
 /* Checks everything a later handshake would trip over: files, permissions of the key (C3 of file
- * safety: regular, not readable by others, not group-writable), key matches certificate, certificate
- * within its dates, chain.  NULL: error is a sentence that names the file. */
+ * safety: regular, not readable by others, not group-writable), key matches certificate,
+ * certificate within its dates, chain.  NULL: error is a sentence that names the file. */
 struct tls_context *tls_server_new(const struct tls_files *files, enum tls_client_auth client_auth,
                                    char *error, size_t error_size) MUST_CHECK;
 struct tls_context *tls_client_new(const struct tls_files *files, char *error,

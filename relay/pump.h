@@ -5,8 +5,8 @@
  * a reset as a reset.  The pump knows no transport.
  *
  * Owner: who embeds it.  Thread: the worker's.
- * Life: pump_start -> done, once, never from inside pump_start or pump_stop; both streams are closed
- * and freed by then. */
+ * Life: pump_start -> done, once, never from inside pump_start or pump_stop; both streams are
+ * closed and freed by then. */
 #ifndef RELAY_PUMP_H
 #define RELAY_PUMP_H
 

@@ -27,10 +27,11 @@ struct relay_options {
 /* NULL: error holds a sentence that names what failed (a port taken, a file, a name). */
 struct relay *relay_new(const struct relay_options *options, char *error,
                         size_t error_size) MUST_CHECK;
+/* On failure what was opened stays so until relay_stop, and ended() follows that. */
 int relay_start(struct relay *relay, char *error, size_t error_size) MUST_CHECK;
 void relay_drain(struct relay *relay); /* for at most drain_timeout, then stops */
 void relay_stop(struct relay *relay);
-void relay_free(struct relay **relay); /* after ended(), or after a failed start */
+void relay_free(struct relay **relay); /* after ended(), or before relay_start */
 
 /* Where a listener or tunnel is bound (port 0 has become a real one). 0 or -ENOENT. */
 int relay_listener_addr(const struct relay *relay, const char *listener, struct addr *addr);

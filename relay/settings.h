@@ -3,7 +3,8 @@
  *
  * Owner: whoever loaded it; everything in it lives until settings_free.  Thread: any, read-only.
  * The rows that fill these structs (name, default, bounds, unit, help, reload rule) stand in
- * settings.c, one table per section, and are what `check`, `config` and the reference are made of. */
+ * settings.c, one table per section, and are what `check`, `config` and the reference are made of.
+ */
 #ifndef RELAY_SETTINGS_H
 #define RELAY_SETTINGS_H
 
@@ -69,7 +70,8 @@ struct tunnel_settings {
     const struct tls_settings *tls;
     struct text_list allow; /* patterns, at least one */
     enum balance balance;
-    uint64_t heartbeat_ns, health_timeout_ns, open_timeout_ns, handshake_timeout_ns, idle_timeout_ns;
+    uint64_t heartbeat_ns, health_timeout_ns, open_timeout_ns, handshake_timeout_ns,
+        idle_timeout_ns;
     uint32_t open_retries;
     enum tunnel_replay replay;
     enum quic_congestion congestion;

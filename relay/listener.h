@@ -1,0 +1,33 @@
+/* relay/listener.h - one [listener]: its sockets, and the sessions of the users who came by them.
+ * Owner: relay.  Thread: the worker's.
+ * Life: new -> start -> close, perhaps -> stop -> idle -> free.  After a failed start, stop too. */
+#ifndef RELAY_LISTENER_H
+#define RELAY_LISTENER_H
+
+#include "balancer/balancer.h"
+#include "core/worker.h"
+#include "relay/settings.h"
+
+struct listener;
+typedef void listener_fn(void *context);
+
+struct listener_options {
+    struct worker *worker;
+    const struct listener_settings *settings; /* borrowed until free */
+    struct backend_pool *pool;                /* borrowed until idle */
+    uint64_t connect_timeout_ns;
+    uint32_t retries;
+    listener_fn *emptied; /* after close: the last session has ended */
+    listener_fn *idle;    /* after stop: nothing is left */
+    void *context;
+};
+struct listener *listener_new(const struct listener_options *options) MUST_CHECK;
+/* Binds and listens. 0 or -errno, and a sentence. */
+int listener_start(struct listener *listener, char *error, size_t error_size) MUST_CHECK;
+void listener_close(struct listener *listener); /* takes no more users; sessions go on */
+uint32_t listener_active(const struct listener *listener);
+void listener_stop(struct listener *listener, enum reason reason);
+void listener_free(struct listener **listener);
+int listener_addr(const struct listener *listener, uint32_t index, struct addr *addr); /* -ENOENT */
+
+#endif

@@ -1,0 +1,48 @@
+/* relay/opening.h - finds a member for a user and opens it, trying others when one refuses.
+ *
+ * What the user sends meanwhile goes to the member at once and is kept (64 KB at most, then
+ * receiving waits), so that it can be said again to the next one.
+ *
+ * Owner: the session, until done has been called; then the opening has freed itself.  Thread: the
+ * worker's. */
+#ifndef RELAY_OPENING_H
+#define RELAY_OPENING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "balancer/balancer.h"
+#include "core/stream.h"
+#include "core/worker.h"
+
+struct opening;
+
+struct opened {
+    struct stream *user;    /* NULL when it is gone (closed and freed) */
+    struct stream *backend; /* NULL when no member took it */
+    struct member *member;  /* of the backend; held, member_drop is the caller's */
+    bool user_ended;        /* the FIN was passed on already */
+    uint64_t user_bytes;    /* received so far */
+    enum reason reason;     /* REASON_DONE when there is a backend and a user */
+};
+/* Never from inside opening_start or opening_stop. */
+typedef void opening_done_fn(void *context, const struct opened *opened);
+
+struct opening_options {
+    struct worker *worker;
+    struct backend_pool *pool; /* borrowed until done */
+    const char *service;       /* borrowed until done */
+    struct addr source, destination;
+    uint64_t connect_timeout_ns;
+    uint32_t retries; /* further members after the first */
+    opening_done_fn *done;
+    void *context;
+};
+/* Takes the user's stream (starts and listens to it).  NULL without memory: the user is the
+ * caller's still. */
+struct opening *opening_start(const struct opening_options *options,
+                              struct stream *user) MUST_CHECK;
+/* Ends it: done follows, with that reason; streams that are left are in `opened`. */
+void opening_stop(struct opening *opening, enum reason reason);
+
+#endif

@@ -1,0 +1,358 @@
+#include "relay/relay.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/mem.h"
+#include "core/state.h"
+#include "relay/listener.h"
+#include "relay/server_member.h"
+#include "relay/tunnel_client.h"
+#include "relay/tunnel_server.h"
+
+enum relay_state {
+    RELAY_NEW,
+    RELAY_RUNNING,
+    RELAY_DRAINING,
+    RELAY_STOPPING_USERS,   /* listeners and the client end */
+    RELAY_STOPPING_TUNNELS, /* then the tunnel servers, whose members nobody uses any more */
+    RELAY_STOPPING_SERVERS, /* then the server members, whose names may be being resolved */
+    RELAY_ENDED,
+    RELAY_STATE_COUNT
+};
+static const char *const relay_state_names[] = {
+    "new", "running", "draining", "stopping users", "stopping tunnels", "stopping servers", "ended",
+};
+static const uint32_t relay_state_next[] = {
+    [RELAY_NEW] = STATE_BIT(RELAY_RUNNING),
+    [RELAY_RUNNING] = STATE_BIT(RELAY_DRAINING) | STATE_BIT(RELAY_STOPPING_USERS),
+    [RELAY_DRAINING] = STATE_BIT(RELAY_STOPPING_USERS),
+    [RELAY_STOPPING_USERS] = STATE_BIT(RELAY_STOPPING_TUNNELS),
+    [RELAY_STOPPING_TUNNELS] = STATE_BIT(RELAY_STOPPING_SERVERS),
+    [RELAY_STOPPING_SERVERS] = STATE_BIT(RELAY_ENDED),
+    [RELAY_ENDED] = 0,
+};
+static const struct state_table relay_states = {"relay", relay_state_names, relay_state_next,
+                                                RELAY_STATE_COUNT};
+
+struct relay {
+    struct relay_options options;
+    const struct settings *settings;
+    struct backend_pool **pools; /* by settings->backends */
+    struct tunnel_server **tunnels;
+    struct listener **listeners;
+    struct tunnel_client *client; /* NULL without [client] */
+    uint32_t server_members;      /* not gone yet */
+    uint32_t pending;             /* parts that the present state waits for */
+    struct timer drain_timer;
+    struct task task;
+    enum reason stop_reason;
+    uint8_t state;
+};
+
+/* ---- the way down, one state after the other ---- */
+
+static void relay_part_done(void *context)
+{
+    struct relay *relay = context;
+
+    must(relay->pending > 0);
+    if (--relay->pending == 0)
+        worker_defer(relay->options.worker, &relay->task);
+}
+
+static void relay_server_member_gone(void *context)
+{
+    struct relay *relay = context;
+
+    relay->server_members--;
+    if (relay->state == RELAY_STOPPING_SERVERS)
+        relay_part_done(relay);
+}
+
+static void relay_drain_ended(struct timer *timer)
+{
+    struct relay *relay = container_of(timer, struct relay, drain_timer);
+
+    relay->stop_reason = REASON_DRAINED;
+    relay_stop(relay);
+}
+
+/* `pending` starts at one, so that nothing is done before all parts were asked. */
+static void relay_stop_users(struct relay *relay)
+{
+    timer_stop(&relay->options.worker->timers, &relay->drain_timer);
+    relay->pending = 1;
+    for (uint32_t i = 0; i < relay->settings->listener_count; i++) {
+        relay->pending++;
+        listener_stop(relay->listeners[i], relay->stop_reason);
+    }
+    if (relay->client) {
+        relay->pending++;
+        tunnel_client_stop(relay->client, relay_part_done, relay);
+    }
+    relay_part_done(relay);
+}
+
+static void relay_stop_tunnels(struct relay *relay)
+{
+    relay->pending = 1;
+    for (uint32_t i = 0; i < relay->settings->tunnel_count; i++) {
+        relay->pending++;
+        tunnel_server_stop(relay->tunnels[i], relay_part_done, relay);
+    }
+    relay_part_done(relay);
+}
+
+static void relay_stop_servers(struct relay *relay)
+{
+    relay->pending = 1 + relay->server_members;
+    for (uint32_t i = 0; i < relay->settings->backend_count; i++)
+        backend_pool_free(&relay->pools[i]);
+    relay_part_done(relay);
+}
+
+static void relay_step(struct task *task)
+{
+    struct relay *relay = container_of(task, struct relay, task);
+
+    switch (relay->state) {
+    case RELAY_DRAINING:
+        relay_stop(relay);
+        break;
+    case RELAY_STOPPING_USERS:
+        state_move(&relay_states, &relay->state, RELAY_STOPPING_TUNNELS);
+        relay_stop_tunnels(relay);
+        break;
+    case RELAY_STOPPING_TUNNELS:
+        state_move(&relay_states, &relay->state, RELAY_STOPPING_SERVERS);
+        relay_stop_servers(relay);
+        break;
+    case RELAY_STOPPING_SERVERS:
+        state_move(&relay_states, &relay->state, RELAY_ENDED);
+        relay->options.ended(relay->options.context);
+        break;
+    default:
+        must(!"a step of a relay that is not ending");
+    }
+}
+
+static void relay_listener_emptied(void *context)
+{
+    struct relay *relay = context;
+
+    if (relay->state == RELAY_DRAINING)
+        relay_part_done(relay);
+}
+
+static void relay_client_drained(void *context)
+{
+    relay_listener_emptied(context);
+}
+
+void relay_drain(struct relay *relay)
+{
+    struct worker *worker = relay->options.worker;
+
+    if (relay->state != RELAY_RUNNING)
+        return;
+    state_move(&relay_states, &relay->state, RELAY_DRAINING);
+    LOG(worker->log, LOG_INFO, "draining",
+        LOG_NUMBER("timeout_ms", relay->settings->process.drain_timeout_ns / 1000000));
+    if (timer_set(&worker->timers, &relay->drain_timer,
+                  worker->now_ns + relay->settings->process.drain_timeout_ns)) {
+        relay_stop(relay);
+        return;
+    }
+    relay->pending = 1 + relay->settings->listener_count + !!relay->client;
+    for (uint32_t i = 0; i < relay->settings->listener_count; i++)
+        listener_close(relay->listeners[i]);
+    for (uint32_t i = 0; i < relay->settings->tunnel_count; i++)
+        tunnel_server_drain(relay->tunnels[i]);
+    if (relay->client)
+        tunnel_client_drain(relay->client, relay_client_drained, relay);
+    relay_part_done(relay);
+}
+
+void relay_stop(struct relay *relay)
+{
+    if (relay->state != RELAY_RUNNING && relay->state != RELAY_DRAINING)
+        return;
+    task_cancel(&relay->task);
+    state_move(&relay_states, &relay->state, RELAY_STOPPING_USERS);
+    relay_stop_users(relay);
+}
+
+/* ---- the way up ---- */
+
+static int relay_make_pool(struct relay *relay, const struct backend_settings *backend,
+                           struct backend_pool **pool)
+{
+    *pool = backend_pool_new(backend->name, backend->balance);
+    if (!*pool)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < backend->server_count; i++) {
+        struct member *member = server_member_new(
+            relay->options.worker, backend, &backend->servers[i], relay_server_member_gone, relay);
+
+        if (!member)
+            return -ENOMEM;
+        relay->server_members++;
+        if (backend_pool_add(*pool, member)) {
+            member->ops->unused(member);
+            return -ENOMEM;
+        }
+    }
+    return 0;
+}
+
+/* Where a listener's users go, and with how much patience. */
+static int relay_find_backend(struct relay *relay, struct listener_options *options)
+{
+    const struct settings *settings = relay->settings;
+    const char *name = options->settings->backend;
+
+    for (uint32_t i = 0; i < settings->backend_count; i++)
+        if (!strcmp(settings->backends[i].name, name)) {
+            options->pool = relay->pools[i];
+            options->connect_timeout_ns = settings->backends[i].connect_timeout_ns;
+            options->retries = settings->backends[i].retries;
+            return 0;
+        }
+    for (uint32_t i = 0; i < settings->tunnel_count; i++)
+        if (!strcmp(settings->tunnels[i].name, name)) {
+            options->pool = tunnel_server_pool(relay->tunnels[i]);
+            options->retries = settings->tunnels[i].open_retries;
+            return 0;
+        }
+    return -ENOENT; /* settings_load checks this */
+}
+
+static int relay_make_listener(struct relay *relay, uint32_t index)
+{
+    struct listener_options options = {.worker = relay->options.worker,
+                                       .settings = &relay->settings->listeners[index],
+                                       .emptied = relay_listener_emptied,
+                                       .idle = relay_part_done,
+                                       .context = relay};
+    int error = relay_find_backend(relay, &options);
+
+    if (error)
+        return error;
+    relay->listeners[index] = listener_new(&options);
+    return relay->listeners[index] ? 0 : -ENOMEM;
+}
+
+static int relay_make_client(struct relay *relay, char *error, size_t error_size)
+{
+    struct tunnel_client_options options = {.worker = relay->options.worker,
+                                            .settings = relay->settings,
+                                            .registered = relay->options.registered,
+                                            .context = relay->options.context};
+
+    if (!relay->settings->client.present)
+        return 0;
+    relay->client = tunnel_client_new(&options, error, error_size);
+    return relay->client ? 0 : -EINVAL;
+}
+
+static int relay_make_parts(struct relay *relay, char *error, size_t error_size)
+{
+    const struct settings *settings = relay->settings;
+    int failed = 0;
+
+    snprintf(error, error_size, "%s", reason_text(REASON_NO_MEMORY));
+    relay->pools = mem_new((settings->backend_count + 1) * sizeof(struct backend_pool *));
+    relay->tunnels = mem_new((settings->tunnel_count + 1) * sizeof(struct tunnel_server *));
+    relay->listeners = mem_new((settings->listener_count + 1) * sizeof(struct listener *));
+    if (!relay->pools || !relay->tunnels || !relay->listeners)
+        return -ENOMEM;
+    for (uint32_t i = 0; !failed && i < settings->backend_count; i++)
+        failed = relay_make_pool(relay, &settings->backends[i], &relay->pools[i]);
+    for (uint32_t i = 0; !failed && i < settings->tunnel_count; i++) {
+        relay->tunnels[i] =
+            tunnel_server_new(relay->options.worker, &settings->tunnels[i], error, error_size);
+        failed = relay->tunnels[i] ? 0 : -EINVAL;
+    }
+    for (uint32_t i = 0; !failed && i < settings->listener_count; i++)
+        failed = relay_make_listener(relay, i);
+    if (!failed)
+        failed = relay_make_client(relay, error, error_size);
+    return failed;
+}
+
+struct relay *relay_new(const struct relay_options *options, char *error, size_t error_size)
+{
+    struct relay *relay = mem_new(sizeof(*relay));
+
+    if (!relay) {
+        snprintf(error, error_size, "%s", reason_text(REASON_NO_MEMORY));
+        return NULL;
+    }
+    relay->options = *options;
+    relay->settings = options->settings;
+    relay->stop_reason = REASON_SHUTDOWN;
+    timer_init(&relay->drain_timer, relay_drain_ended);
+    task_init(&relay->task, relay_step);
+    if (relay_make_parts(relay, error, error_size))
+        relay_free(&relay);
+    return relay;
+}
+
+int relay_start(struct relay *relay, char *error, size_t error_size)
+{
+    const struct settings *settings = relay->settings;
+    int failed = 0;
+
+    state_move(&relay_states, &relay->state, RELAY_RUNNING);
+    for (uint32_t i = 0; i < settings->backend_count; i++)
+        for (uint32_t m = 0; m < backend_pool_count(relay->pools[i]); m++)
+            server_member_start(backend_pool_member(relay->pools[i], m));
+    for (uint32_t i = 0; !failed && i < settings->tunnel_count; i++)
+        failed = tunnel_server_start(relay->tunnels[i], error, error_size);
+    for (uint32_t i = 0; !failed && i < settings->listener_count; i++)
+        failed = listener_start(relay->listeners[i], error, error_size);
+    if (!failed && relay->client)
+        tunnel_client_start(relay->client);
+    return failed;
+}
+
+void relay_free(struct relay **relay)
+{
+    struct relay *r = *relay;
+
+    if (!r)
+        return;
+    for (uint32_t i = 0; r->listeners && i < r->settings->listener_count; i++)
+        listener_free(&r->listeners[i]);
+    tunnel_client_free(&r->client);
+    for (uint32_t i = 0; r->tunnels && i < r->settings->tunnel_count; i++)
+        tunnel_server_free(&r->tunnels[i]);
+    for (uint32_t i = 0; r->pools && i < r->settings->backend_count; i++)
+        backend_pool_free(&r->pools[i]);
+    task_cancel(&r->task);
+    mem_free(r->listeners);
+    mem_free(r->tunnels);
+    mem_free(r->pools);
+    mem_free(r);
+    *relay = NULL;
+}
+
+/* ---- looking in ---- */
+
+int relay_listener_addr(const struct relay *relay, const char *listener, struct addr *addr)
+{
+    for (uint32_t i = 0; i < relay->settings->listener_count; i++)
+        if (!strcmp(relay->settings->listeners[i].name, listener))
+            return listener_addr(relay->listeners[i], 0, addr);
+    return -ENOENT;
+}
+
+int relay_tunnel_addr(const struct relay *relay, const char *tunnel, struct addr *addr)
+{
+    for (uint32_t i = 0; i < relay->settings->tunnel_count; i++)
+        if (!strcmp(relay->settings->tunnels[i].name, tunnel))
+            return tunnel_server_addr(relay->tunnels[i], 0, addr);
+    return -ENOENT;
+}

@@ -1,0 +1,320 @@
+#include "relay/server_member.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/mem.h"
+#include "core/resolve.h"
+#include "core/tcp_end.h"
+#include "core/udp_end.h"
+
+enum { RESOLVE_AGAIN_MIN_S = 5 };
+
+struct server_member {
+    struct member member;
+    struct worker *worker;
+    const struct backend_settings *backend;
+    const struct backend_server *server;
+    server_member_gone_fn *gone;
+    void *context;
+    /* What the name stands for. */
+    struct addr addrs[RESOLVE_MAX];
+    uint32_t addr_count, addr_next;
+    uint64_t resolved_ns, ttl_ns;
+    bool asked, unused;
+    struct resolve_request resolve;
+    struct list waiting; /* opens that wait for the first answer */
+    uint32_t open_count;
+};
+
+struct server_open {
+    struct server_member *member;
+    struct open_request *request;
+    struct list link; /* in `waiting`, until the name is known */
+    struct stream *stream;
+    struct tcp_connect connect;
+    struct task task; /* answers that must not come from inside open or cancel */
+    enum reason reason;
+    bool connecting, cancelled;
+};
+
+static struct server_member *server_member_of(struct member *member)
+{
+    return container_of(member, struct server_member, member);
+}
+
+static void server_member_settle(struct server_member *server)
+{
+    server_member_gone_fn *gone = server->gone;
+    void *context = server->context;
+
+    if (!server->unused || server->asked || server->open_count)
+        return;
+    mem_free(server);
+    gone(context);
+}
+
+static void server_member_ask(struct server_member *server);
+
+static bool server_member_is_stale(const struct server_member *server)
+{
+    return !server->resolved_ns || server->worker->now_ns - server->resolved_ns > server->ttl_ns;
+}
+
+/* ---- one open ---- */
+
+static void server_open_end(struct server_open *open)
+{
+    struct server_member *server = open->member;
+
+    task_cancel(&open->task);
+    list_remove(&open->link);
+    mem_free(open);
+    server->open_count--;
+    server_member_settle(server);
+}
+
+static void server_open_fail(struct server_open *open, enum reason reason)
+{
+    struct open_request *request = open->request;
+
+    request->member_state = NULL;
+    /* Nothing was ever sent: another may have the bytes. */
+    request->events->failed(request, open->cancelled ? REASON_ABANDONED : reason, true);
+    server_open_end(open);
+}
+
+static void server_open_task(struct task *task)
+{
+    struct server_open *open = container_of(task, struct server_open, task);
+
+    server_open_fail(open, open->reason);
+}
+
+static void server_open_fail_later(struct server_open *open, enum reason reason)
+{
+    open->reason = reason;
+    worker_defer(open->member->worker, &open->task);
+}
+
+/* A name may stand for several addresses: the next open tries the next, and an old answer is asked
+ * for again. */
+static void server_member_connect_failed(struct server_member *server)
+{
+    if (server->server->host.addr.length)
+        return;
+    server->addr_next = (server->addr_next + 1) % server->addr_count;
+    if (server_member_is_stale(server))
+        server_member_ask(server);
+}
+
+static void server_open_connected(struct tcp_connect *connect, struct stream *stream,
+                                  enum reason reason)
+{
+    struct server_open *open = container_of(connect, struct server_open, connect);
+    struct open_request *request = open->request;
+
+    open->connecting = false;
+    if (!stream) {
+        if (!open->cancelled)
+            server_member_connect_failed(open->member);
+        server_open_fail(open, reason);
+        return;
+    }
+    open->stream = stream;
+    request->events->opened(request, stream);
+    if (open->cancelled)
+        return; /* by opened(): the stream's closed() goes on */
+    request->member_state = NULL;
+    request->events->confirmed(request);
+    server_open_end(open);
+}
+
+static void server_open_connect(struct server_open *open)
+{
+    struct server_member *server = open->member;
+    struct tcp_options options = {.keepalive_s =
+                                      (uint32_t)(server->backend->keepalive_ns / 1000000000)};
+
+    if (!server->addr_count) {
+        server_open_fail_later(open, REASON_NAME_UNKNOWN);
+        return;
+    }
+    snprintf(options.congestion, sizeof(options.congestion), "%s", server->backend->tcp_congestion);
+    open->connecting = true;
+    tcp_connect_start(&open->connect, server->worker, &server->addrs[server->addr_next], &options,
+                      server->backend->connect_timeout_ns, server_open_connected);
+}
+
+/* ---- names ---- */
+
+static void server_member_resolved(struct resolve_request *resolve)
+{
+    struct server_member *server = container_of(resolve, struct server_member, resolve);
+    uint32_t ttl_s = resolve->ttl_s < RESOLVE_AGAIN_MIN_S ? RESOLVE_AGAIN_MIN_S : resolve->ttl_s;
+    struct list waiting;
+
+    server->asked = false;
+    server->resolved_ns = server->worker->now_ns;
+    server->ttl_ns = ttl_s * 1000000000ull;
+    if (!resolve->error) {
+        server->addr_count = resolve->count;
+        server->addr_next = 0;
+        memcpy(server->addrs, resolve->addrs, resolve->count * sizeof(struct addr));
+    } else {
+        server->ttl_ns = RESOLVE_AGAIN_MIN_S * 1000000000ull;
+        LOG(server->worker->log, LOG_WARN, "server name not resolved",
+            LOG_TEXT("backend", server->backend->name), LOG_TEXT("name", resolve->host),
+            LOG_TEXT("reason", reason_text(REASON_NAME_UNKNOWN)));
+    }
+    list_init(&waiting);
+    list_take_all(&waiting, &server->waiting);
+    for (struct list *link; (link = list_pop(&waiting));)
+        server_open_connect(container_of(link, struct server_open, link));
+    server_member_settle(server);
+}
+
+static void server_member_ask(struct server_member *server)
+{
+    const struct host *host = &server->server->host;
+
+    if (server->asked || server->unused)
+        return;
+    server->asked = true;
+    server->resolve = (struct resolve_request){
+        .port = host->port, .worker = server->worker, .done = server_member_resolved};
+    snprintf(server->resolve.host, sizeof(server->resolve.host), "%s", host->name);
+    resolve_ask(server->worker->resolver, &server->resolve);
+}
+
+/* ---- the member ---- */
+
+static int server_member_open(struct member *member, struct open_request *request)
+{
+    struct server_member *server = server_member_of(member);
+    struct server_open *open = mem_new(sizeof(*open));
+
+    if (!open)
+        return -ENOMEM;
+    open->member = server;
+    open->request = request;
+    request->member_state = open;
+    server->open_count++;
+    list_init(&open->link);
+    task_init(&open->task, server_open_task);
+    if (server_member_is_stale(server) && !server->addr_count)
+        server_member_ask(server);
+    if (!server->addr_count && server->asked)
+        list_append(&server->waiting, &open->link);
+    else
+        server_open_connect(open);
+    return 0;
+}
+
+static void server_open_stream_received(struct stream *stream, struct piece *piece)
+{
+    piece_free(piece);
+}
+static void server_open_stream_ended(struct stream *stream)
+{
+}
+static void server_open_stream_drained(struct stream *stream, uint64_t length)
+{
+}
+static void server_open_stream_closed(struct stream *stream, enum reason reason)
+{
+    struct server_open *open = stream->owner;
+
+    stream_free(stream);
+    server_open_fail(open, REASON_ABANDONED);
+}
+static const struct stream_events server_open_stream_events = {
+    .received = server_open_stream_received,
+    .ended = server_open_stream_ended,
+    .drained = server_open_stream_drained,
+    .closed = server_open_stream_closed,
+};
+
+static void server_member_cancel(struct member *member, struct open_request *request)
+{
+    struct server_open *open = request->member_state;
+
+    open->cancelled = true;
+    if (open->stream) {
+        open->stream->events = &server_open_stream_events;
+        open->stream->owner = open;
+        stream_stop(open->stream, REASON_ABANDONED);
+    } else if (open->connecting) {
+        tcp_connect_stop(&open->connect);
+    } else {
+        list_remove(&open->link);
+        server_open_fail_later(open, REASON_ABANDONED);
+    }
+}
+
+static struct datagram_end *server_member_open_datagrams(struct member *member,
+                                                         const struct datagram_request *request,
+                                                         enum reason *reason)
+{
+    struct server_member *server = server_member_of(member);
+    struct datagram_end *end;
+    int error;
+
+    if (!server->addr_count) {
+        if (server_member_is_stale(server))
+            server_member_ask(server);
+        *reason = REASON_NAME_UNKNOWN;
+        return NULL;
+    }
+    end = udp_end_new(server->worker, &server->addrs[server->addr_next], &error);
+    if (!end)
+        *reason = reason_of_errno(error);
+    return end;
+}
+
+static void server_member_unused(struct member *member)
+{
+    struct server_member *server = server_member_of(member);
+
+    server->unused = true;
+    server_member_settle(server);
+}
+
+static const struct member_ops server_member_ops = {
+    .open = server_member_open,
+    .cancel = server_member_cancel,
+    .open_datagrams = server_member_open_datagrams,
+    .unused = server_member_unused,
+};
+
+struct member *server_member_new(struct worker *worker, const struct backend_settings *backend,
+                                 const struct backend_server *server, server_member_gone_fn *gone,
+                                 void *context)
+{
+    struct server_member *made = mem_new(sizeof(*made));
+
+    if (!made)
+        return NULL;
+    made->member.ops = &server_member_ops;
+    snprintf(made->member.name, sizeof(made->member.name), "%s", server->name);
+    made->worker = worker;
+    made->backend = backend;
+    made->server = server;
+    made->gone = gone;
+    made->context = context;
+    list_init(&made->waiting);
+    if (server->host.addr.length) {
+        made->addrs[0] = server->host.addr;
+        made->addr_count = 1;
+    }
+    return &made->member;
+}
+
+void server_member_start(struct member *member)
+{
+    struct server_member *server = server_member_of(member);
+
+    if (!server->addr_count)
+        server_member_ask(server);
+}

@@ -1,0 +1,32 @@
+/* relay/tcp_door.h - one listening TCP socket: accepts, and pauses when the system has no room.
+ * Owner: who embeds it.  Thread: the worker's.  Life: open -> close -> closed. */
+#ifndef RELAY_TCP_DOOR_H
+#define RELAY_TCP_DOOR_H
+
+#include "core/addr.h"
+#include "core/worker.h"
+
+struct tcp_door;
+typedef void tcp_door_accepted_fn(struct tcp_door *door, int fd); /* fd is taken */
+typedef void tcp_door_closed_fn(struct tcp_door *door);
+
+struct tcp_door {
+    struct worker *worker;
+    const char *name; /* the listener's, for the log */
+    tcp_door_accepted_fn *accepted;
+    tcp_door_closed_fn *closed; /* once, after close, never from inside it */
+    void *context;
+    int fd;
+    bool closing;
+    uint64_t complained_ns; /* when a pause was last logged */
+    struct op op;
+    struct timer timer;
+    struct task task;
+};
+
+/* Name, functions and context are set by the owner before.  0 or -errno: nothing follows then. */
+int tcp_door_open(struct tcp_door *door, struct worker *worker, const struct addr *addr,
+                  int backlog) MUST_CHECK;
+void tcp_door_close(struct tcp_door *door);
+
+#endif

@@ -1,0 +1,35 @@
+/* relay/udp_door.h - one bound UDP socket of a listener: receives from users, answers them, and
+ * holds their sessions.
+ * Owner: who embeds it.  Thread: the worker's.  Life: open -> refuse_new, perhaps -> close ->
+ * closed. */
+#ifndef RELAY_UDP_DOOR_H
+#define RELAY_UDP_DOOR_H
+
+#include "core/addr.h"
+#include "core/worker.h"
+#include "relay/udp_session.h"
+
+struct udp_door;
+typedef void udp_door_fn(struct udp_door *door);
+
+struct udp_door {
+    struct worker *worker;
+    udp_door_fn *closed; /* once, after close, never from inside it */
+    void *context;
+    int fd;
+    bool closing, sender_stopped;
+    struct addr addr; /* as bound: what was asked, where the kernel does not say */
+    struct op op;
+    struct msghdr message; /* tells the kernel how much room addresses and control bytes take */
+    struct udp_sender *sender;
+    struct udp_sessions sessions;
+    struct task task;
+};
+
+/* closed and context are set by the owner before; options: what the sessions need (the door fills
+ * in worker, sender, idle and context).  0 or -errno: nothing follows then. */
+int udp_door_open(struct udp_door *door, struct worker *worker, const struct addr *addr,
+                  const struct udp_sessions_options *options) MUST_CHECK;
+void udp_door_close(struct udp_door *door, enum reason reason);
+
+#endif
