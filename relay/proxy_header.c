@@ -5,7 +5,14 @@
 
 #include "relay/wire_bytes.h"
 
-enum { V2_LOCAL = 0x20, V2_PROXY = 0x21, V2_IP4 = 0x10, V2_IP6 = 0x20, V2_STREAM = 1, V2_DGRAM = 2 };
+enum {
+    V2_LOCAL = 0x20,
+    V2_PROXY = 0x21,
+    V2_IP4 = 0x10,
+    V2_IP6 = 0x20,
+    V2_STREAM = 1,
+    V2_DGRAM = 2
+};
 
 /* The family both have, or AF_UNSPEC. */
 static int proxy_family(const struct addr *source, const struct addr *destination)
@@ -26,10 +33,10 @@ size_t proxy_header_v1(const struct addr *source, const struct addr *destination
     if (family == AF_UNSPEC)
         length = snprintf(line, sizeof(line), "PROXY UNKNOWN\r\n");
     else
-        length = snprintf(line, sizeof(line), "PROXY TCP%c %s %s %u %u\r\n",
-                          family == AF_INET ? '4' : '6', addr_format_host(source, from),
-                          addr_format_host(destination, at), addr_port(source),
-                          addr_port(destination));
+        length =
+            snprintf(line, sizeof(line), "PROXY TCP%c %s %s %u %u\r\n",
+                     family == AF_INET ? '4' : '6', addr_format_host(source, from),
+                     addr_format_host(destination, at), addr_port(source), addr_port(destination));
     must(length > 0 && length <= PROXY_HEADER_MAX);
     memcpy(to, line, (size_t)length);
     return (size_t)length;

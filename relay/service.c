@@ -23,11 +23,11 @@ static void service_init(struct service *service, struct services *services,
     }
 }
 
-int services_init(struct services *services, struct worker *worker,
-                  const struct settings *settings, void (*quieter)(struct services *services))
+int services_init(struct services *services, struct worker *worker, const struct settings *settings,
+                  void (*quieter)(struct services *services))
 {
-    *services = (struct services){
-        .worker = worker, .count = settings->service_count, .quieter = quieter};
+    *services =
+        (struct services){.worker = worker, .count = settings->service_count, .quieter = quieter};
     services->items = mem_new((services->count + 1) * sizeof(struct service));
     if (!services->items)
         return -ENOMEM;
@@ -105,8 +105,8 @@ static void service_ask(struct service *service)
         return;
     service->asked = true;
     service->services->asked++;
-    service->resolve = (struct resolve_request){
-        .port = target->port, .worker = worker, .done = service_answered};
+    service->resolve =
+        (struct resolve_request){.port = target->port, .worker = worker, .done = service_answered};
     snprintf(service->resolve.host, sizeof(service->resolve.host), "%s", target->name);
     resolve_ask(worker->resolver, &service->resolve);
 }

@@ -39,8 +39,7 @@ struct services {
     bool draining;   /* takes nothing new */
 };
 
-int services_init(struct services *services, struct worker *worker,
-                  const struct settings *settings,
+int services_init(struct services *services, struct worker *worker, const struct settings *settings,
                   void (*quieter)(struct services *services)) MUST_CHECK; /* 0 or -ENOMEM */
 void services_release(struct services *services);
 void services_start(struct services *services); /* asks for names ahead of the first user */

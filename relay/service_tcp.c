@@ -1,6 +1,7 @@
 /* A user's TCP connection at the tunnel client: header in, connect, answer out, then the pump.
  *
- * What an open needs is freed when the pump starts: a quiet connection keeps two ends and a pump. */
+ * What an open needs is freed when the pump starts: a quiet connection keeps two ends and a pump.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -253,15 +254,15 @@ static void service_name_answered(struct service_wait *wait)
 static void service_begin(struct service_open *open)
 {
     struct worker *worker = open->services->worker;
-    enum wire_code code =
-        services_admit(open->services, &open->flow, PROTOCOL_TCP, &open->service);
+    enum wire_code code = services_admit(open->services, &open->flow, PROTOCOL_TCP, &open->service);
 
     if (code != WIRE_CODE_NONE) {
         service_refuse(open, code);
         return;
     }
     open->deadline_ns = worker->now_ns + open->service->settings->connect_timeout_ns;
-    (void)timer_set(&worker->timers, &open->timer, worker->now_ns + SEEN_NS); /* as for `seen` */
+    if (timer_set(&worker->timers, &open->timer, worker->now_ns + SEEN_NS) < 0)
+        service_seen(&open->timer);
     if (service_ready(open->service, &open->wait))
         service_connect(open);
     else if (open->service->asked)

@@ -65,21 +65,26 @@ static const struct datagram_events service_session_events = {.received = servic
 
 /* ---- the tunnel's side ---- */
 
-static void service_session_deliver(struct service_session *session, const uint8_t *data,
-                                    uint32_t length)
+static void service_session_deliver_proxied(struct service_session *session, const uint8_t *data,
+                                            uint32_t length)
 {
     uint8_t joined[PROXY_HEADER_MAX + PAYLOAD_MAX];
 
-    tunnel_sessions_touch(session->sessions, &session->session);
-    if (!session->proxy_length) {
-        datagram_send(session->end, data, length);
-        return;
-    }
     if (length > PAYLOAD_MAX)
         return;
     memcpy(joined, session->proxy, session->proxy_length);
     memcpy(joined + session->proxy_length, data, length);
     datagram_send(session->end, joined, session->proxy_length + length);
+}
+
+static void service_session_deliver(struct service_session *session, const uint8_t *data,
+                                    uint32_t length)
+{
+    tunnel_sessions_touch(session->sessions, &session->session);
+    if (session->proxy_length)
+        service_session_deliver_proxied(session, data, length);
+    else
+        datagram_send(session->end, data, length);
 }
 
 static void service_session_refuse(struct tunnel_sessions *sessions, uint32_t id,
@@ -101,8 +106,8 @@ static enum wire_code service_session_connect(struct service_session *session,
     session->end->events = &service_session_events;
     session->end->owner = session;
     if (service->settings->send_proxy == SEND_PROXY_V2)
-        session->proxy_length = (uint32_t)proxy_header_v2(&flow->source, &flow->destination, true,
-                                                          session->proxy);
+        session->proxy_length =
+            (uint32_t)proxy_header_v2(&flow->source, &flow->destination, true, session->proxy);
     return WIRE_CODE_NONE;
 }
 

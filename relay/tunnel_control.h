@@ -1,4 +1,5 @@
-/* relay/tunnel_control.h - the control stream of a tunnel: messages over a struct stream, both ways.
+/* relay/tunnel_control.h - the control stream of a tunnel: messages over a struct stream, both
+ * ways.
  *
  * Owner: who embeds it.  Thread: the worker's.
  * Life: init -> start (takes the stream) -> failed, perhaps -> closed, once the stream is gone

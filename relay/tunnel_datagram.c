@@ -12,8 +12,8 @@ void tunnel_sessions_init(struct tunnel_sessions *sessions, struct worker *worke
                           struct quic_connection *quic, struct tunnel_control *control,
                           const char *name)
 {
-    *sessions = (struct tunnel_sessions){
-        .quic = quic, .control = control, .name = name, .worker = worker};
+    *sessions =
+        (struct tunnel_sessions){.quic = quic, .control = control, .name = name, .worker = worker};
     list_init(&sessions->recent);
 }
 
@@ -118,7 +118,8 @@ static void sessions_too_large(struct tunnel_sessions *sessions, uint32_t length
     if (sessions->too_large_told)
         return;
     sessions->too_large_told = true;
-    LOG(sessions->worker->log, LOG_WARN, "UDP datagram dropped: larger than the tunnel's path takes",
+    LOG(sessions->worker->log, LOG_WARN,
+        "UDP datagram dropped: larger than the tunnel's path takes",
         LOG_TEXT("peer", sessions->name), LOG_NUMBER("bytes", length),
         LOG_NUMBER("room", quic_datagram_room(sessions->quic)));
 }
@@ -138,7 +139,9 @@ void tunnel_sessions_send(struct tunnel_sessions *sessions, const uint8_t *head,
 void tunnel_sessions_tell(struct tunnel_sessions *sessions, uint16_t type, uint32_t id,
                           uint16_t code)
 {
-    struct wire_message message = {.type = type, .session = {.id = id, .code = code}};
+    struct wire_message message = {
+        .type = type, .session = {.id = id, .code = code}
+    };
 
     if (tunnel_control_send(sessions->control, &message) < 0)
         counter_add(sessions->worker->counters, COUNTER_POOL_EMPTY, 1);

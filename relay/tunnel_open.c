@@ -1,7 +1,7 @@
 /* One open on a tunnel client: header and early bytes out, answer bytes in.
  *
- * The session is told once, and the stream is let go once; whichever comes last frees.  So a session
- * whose client is silent goes on to the next member without waiting for the stream. */
+ * The session is told once, and the stream is let go once; whichever comes last frees.  So a
+ * session whose client is silent goes on to the next member without waiting for the stream. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -273,7 +273,8 @@ static bool tunnel_open_within_limit(const struct tunnel_peer *peer)
     struct quic_stats stats;
 
     quic_stats(peer->quic, &stats);
-    if (stats.streams <= peer->server->settings->max_streams) /* one of them is the control stream */
+    if (stats.streams <=
+        peer->server->settings->max_streams) /* one of them is the control stream */
         return true;
     counter_add(peer->server->worker->counters, COUNTER_LIMIT_MAX_STREAMS, 1);
     return false;

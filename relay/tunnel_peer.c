@@ -119,7 +119,8 @@ static void peer_answer(struct tunnel_peer *peer, uint16_t version, uint64_t fea
                        .worker = (uint16_t)server->worker->index,
                        .heartbeat_ms = (uint32_t)(server->settings->heartbeat_ns / MS),
                        .health_timeout_ms = (uint32_t)(server->settings->health_timeout_ns / MS),
-                       .probe_ms = PROBE_MS * (1 + clients / PROBE_CLIENTS)}};
+                       .probe_ms = PROBE_MS * (1 + clients / PROBE_CLIENTS)}
+    };
 
     memcpy(message.registered.instance, server->instance, WIRE_INSTANCE_SIZE);
     peer_send(peer, &message);
@@ -196,8 +197,8 @@ static void peer_control_failed(struct tunnel_control *control, enum reason reas
     if (peer->state == PEER_REFUSED)
         tunnel_peer_close(peer, WIRE_CODE_NONE, "refused");
     else
-        tunnel_peer_close(peer, reason == REASON_PEER_CLOSED ? WIRE_CODE_NONE : wire_code_of(reason),
-                          words);
+        tunnel_peer_close(
+            peer, reason == REASON_PEER_CLOSED ? WIRE_CODE_NONE : wire_code_of(reason), words);
 }
 
 static const struct tunnel_control_events peer_control_events = {.message = peer_message,
@@ -385,10 +386,8 @@ static void peer_closed(struct quic_connection *quic, const struct quic_closing 
     tunnel_server_settle(server);
 }
 
-static const struct quic_events peer_events = {.ready = peer_ready,
-                                               .opened = peer_opened,
-                                               .datagram = peer_datagram,
-                                               .closed = peer_closed};
+static const struct quic_events peer_events = {
+    .ready = peer_ready, .opened = peer_opened, .datagram = peer_datagram, .closed = peer_closed};
 
 bool tunnel_peer_accept(struct tunnel_server *server, struct quic_connection *quic)
 {

@@ -1,5 +1,5 @@
-/* relay/tunnel_peer.h - inside the server's end of a tunnel: the server, its connections (peers), and
- * the registered client instances (members).  Seen by tunnel_server.c, tunnel_peer.c,
+/* relay/tunnel_peer.h - inside the server's end of a tunnel: the server, its connections (peers),
+ * and the registered client instances (members).  Seen by tunnel_server.c, tunnel_peer.c,
  * tunnel_member.c and tunnel_open.c only.
  *
  * A peer is one QUIC connection, from handshake to closed().  A member is one client instance and
@@ -30,7 +30,7 @@ struct tunnel_server {
     /* Changes while running. */
     struct list peers, members;
     uint32_t peer_count;
-    uint32_t member_count; /* in the list */
+    uint32_t member_count;   /* in the list */
     uint32_t endpoint_count; /* open, or not idle yet */
     uint8_t state;
     tunnel_idle_fn *idle;
@@ -63,7 +63,7 @@ struct tunnel_peer {
     struct tunnel_control control;
     struct tunnel_sessions sessions;
     struct tunnel_watch watch;
-    struct timer timer; /* to register; then from heartbeat to heartbeat */
+    struct timer timer;            /* to register; then from heartbeat to heartbeat */
     char name[SETTINGS_NAME_SIZE]; /* the identity, once allowed */
     uint8_t slot;
     uint8_t state;
@@ -79,8 +79,8 @@ void tunnel_peer_drain(struct tunnel_peer *peer); /* tells the client that we ar
 /* The instance's member, made when there is none, takes the peer; one that it had in the same slot
  * is closed.  0, or a wire_code that refuses. */
 enum wire_code tunnel_member_join(struct tunnel_peer *peer, const struct wire_register *reg);
-void tunnel_member_leave(struct tunnel_peer *peer);         /* its connection is gone */
-void tunnel_member_retire(struct tunnel_member *member);    /* takes no opens any more */
+void tunnel_member_leave(struct tunnel_peer *peer);      /* its connection is gone */
+void tunnel_member_retire(struct tunnel_member *member); /* takes no opens any more */
 void tunnel_member_suspected(struct tunnel_member *member, bool suspect);
 /* The connection for something new; NULL when there is none. */
 struct tunnel_peer *tunnel_member_peer(const struct tunnel_member *member);

@@ -161,7 +161,8 @@ struct datagram_end *tunnel_sessions_open(struct tunnel_sessions *sessions,
     return NULL;
 }
 
-void tunnel_sessions_received(struct tunnel_sessions *sessions, const uint8_t *data, uint32_t length)
+void tunnel_sessions_received(struct tunnel_sessions *sessions, const uint8_t *data,
+                              uint32_t length)
 {
     struct tunnel_session *found = NULL;
     struct server_session *session;

@@ -28,9 +28,9 @@ struct message_row {
     }
 
 static const struct field_row register_fields[] = {
-    FIELD(1, KIND_BYTES, true, reg.instance),      FIELD(2, KIND_TEXT, false, reg.label),
-    FIELD(3, KIND_NUMBER, true, reg.version_min),  FIELD(4, KIND_NUMBER, true, reg.version_max),
-    FIELD(5, KIND_NUMBER, false, reg.features),    FIELD(6, KIND_NUMBER, false, reg.slot),
+    FIELD(1, KIND_BYTES, true, reg.instance),     FIELD(2, KIND_TEXT, false, reg.label),
+    FIELD(3, KIND_NUMBER, true, reg.version_min), FIELD(4, KIND_NUMBER, true, reg.version_max),
+    FIELD(5, KIND_NUMBER, false, reg.features),   FIELD(6, KIND_NUMBER, false, reg.slot),
     FIELD(7, KIND_SERVICE, false, reg.services),
 };
 static const struct field_row registered_fields[] = {
@@ -59,13 +59,16 @@ static const struct field_row udp_close_fields[] = {
     FIELD(2, KIND_NUMBER, false, session.code),
 };
 
-#define MESSAGE(name, fields) {name, fields, ARRAY_COUNT(fields)}
+#define MESSAGE(name, fields)                                                                      \
+    {                                                                                              \
+        name, fields, ARRAY_COUNT(fields)                                                          \
+    }
 static const struct message_row message_rows[WIRE_TYPE_COUNT] = {
     [WIRE_REGISTER] = MESSAGE("REGISTER", register_fields),
     [WIRE_REGISTERED] = MESSAGE("REGISTERED", registered_fields),
     [WIRE_REFUSED] = MESSAGE("REFUSED", refused_fields),
     [WIRE_HEARTBEAT] = {"HEARTBEAT", NULL, 0},
-    [WIRE_DRAIN] = {"DRAIN", NULL, 0},
+    [WIRE_DRAIN] = {"DRAIN",     NULL, 0},
     [WIRE_UDP_OPEN] = MESSAGE("UDP_OPEN", udp_open_fields),
     [WIRE_UDP_OPENED] = MESSAGE("UDP_OPENED", udp_opened_fields),
     [WIRE_UDP_CLOSE] = MESSAGE("UDP_CLOSE", udp_close_fields),

@@ -41,32 +41,32 @@ enum { WIRE_FEATURES = WIRE_FEATURE_UDP }; /* those that we know */
 /* ---- codes: how a connection, stream, session or registration was refused or ended ---- */
 /*     name             value  reason           words */
 #define WIRE_CODES(ROW)                                                                            \
-    ROW(NONE,            0x00, DONE,            "in order")                                        \
-    ROW(REFUSED,         0x10, REFUSED,         "the service refused")                             \
-    ROW(UNREACHABLE,     0x11, UNREACHABLE,     "no route to the service")                         \
+    ROW(NONE, 0x00, DONE, "in order")                                                              \
+    ROW(REFUSED, 0x10, REFUSED, "the service refused")                                             \
+    ROW(UNREACHABLE, 0x11, UNREACHABLE, "no route to the service")                                 \
     ROW(CONNECT_TIMEOUT, 0x12, CONNECT_TIMEOUT, "the service did not answer in time")              \
-    ROW(NO_SERVICE,      0x13, NO_SERVICE,      "no such service here")                            \
-    ROW(NAME_UNKNOWN,    0x14, NAME_UNKNOWN,    "the service's host name could not be resolved")   \
-    ROW(LIMIT,           0x15, LIMIT,           "a limit was reached")                             \
-    ROW(SYSTEM,          0x16, SYSTEM,          "the system refused")                              \
-    ROW(HOPS,            0x17, LIMIT,           "too many tunnels in a row")                       \
-    ROW(DRAINING,        0x18, SHUTDOWN,        "takes nothing new")                               \
-    ROW(RESET,           0x20, RESET,           "reset")                                           \
-    ROW(ABANDONED,       0x21, ABANDONED,       "given up for another client")                     \
-    ROW(IDLE_TIMEOUT,    0x22, IDLE_TIMEOUT,    "idle for too long")                               \
-    ROW(HALF_CLOSE,      0x23, HALF_CLOSE_TIMEOUT, "half closed for too long")                     \
-    ROW(SESSION_UNKNOWN, 0x24, DONE,            "no such UDP session")                             \
-    ROW(PROTOCOL,        0x30, PROTOCOL,        "broke the protocol")                              \
-    ROW(VERSION,         0x31, VERSION,         "no version in common")                            \
-    ROW(NOT_ALLOWED,     0x32, NOT_ALLOWED,     "not allowed to serve this tunnel")                \
-    ROW(MAX_CLIENTS,     0x33, LIMIT,           "the tunnel has all the clients it takes")         \
-    ROW(REPLACED,        0x34, REPLACED,        "replaced by a newer connection of this client")   \
-    ROW(HEARTBEAT,       0x35, HEARTBEAT_TIMEOUT, "no heartbeat in time")                          \
-    ROW(SILENT,          0x36, PEER_TIMEOUT,    "silent")                                          \
-    ROW(SHUTDOWN,        0x37, SHUTDOWN,        "shutting down")                                   \
-    ROW(DRAINED,         0x38, DRAINED,         "still open when the drain time ended")            \
+    ROW(NO_SERVICE, 0x13, NO_SERVICE, "no such service here")                                      \
+    ROW(NAME_UNKNOWN, 0x14, NAME_UNKNOWN, "the service's host name could not be resolved")         \
+    ROW(LIMIT, 0x15, LIMIT, "a limit was reached")                                                 \
+    ROW(SYSTEM, 0x16, SYSTEM, "the system refused")                                                \
+    ROW(HOPS, 0x17, LIMIT, "too many tunnels in a row")                                            \
+    ROW(DRAINING, 0x18, SHUTDOWN, "takes nothing new")                                             \
+    ROW(RESET, 0x20, RESET, "reset")                                                               \
+    ROW(ABANDONED, 0x21, ABANDONED, "given up for another client")                                 \
+    ROW(IDLE_TIMEOUT, 0x22, IDLE_TIMEOUT, "idle for too long")                                     \
+    ROW(HALF_CLOSE, 0x23, HALF_CLOSE_TIMEOUT, "half closed for too long")                          \
+    ROW(SESSION_UNKNOWN, 0x24, DONE, "no such UDP session")                                        \
+    ROW(PROTOCOL, 0x30, PROTOCOL, "broke the protocol")                                            \
+    ROW(VERSION, 0x31, VERSION, "no version in common")                                            \
+    ROW(NOT_ALLOWED, 0x32, NOT_ALLOWED, "not allowed to serve this tunnel")                        \
+    ROW(MAX_CLIENTS, 0x33, LIMIT, "the tunnel has all the clients it takes")                       \
+    ROW(REPLACED, 0x34, REPLACED, "replaced by a newer connection of this client")                 \
+    ROW(HEARTBEAT, 0x35, HEARTBEAT_TIMEOUT, "no heartbeat in time")                                \
+    ROW(SILENT, 0x36, PEER_TIMEOUT, "silent")                                                      \
+    ROW(SHUTDOWN, 0x37, SHUTDOWN, "shutting down")                                                 \
+    ROW(DRAINED, 0x38, DRAINED, "still open when the drain time ended")                            \
     ROW(REGISTER_TIMEOUT, 0x39, HANDSHAKE_TIMEOUT, "did not register in time")                     \
-    ROW(NO_MEMORY,       0x3a, NO_MEMORY,       "out of memory")
+    ROW(NO_MEMORY, 0x3a, NO_MEMORY, "out of memory")
 
 enum wire_code {
 #define WIRE_CODE_ENUM(name, value, reason, words) WIRE_CODE_##name = (value),
@@ -99,7 +99,8 @@ struct wire_answer {
     bool seen, connected;
     uint8_t refused; /* a wire_code, or 0 */
 };
-/* Goes on with what came before; stops behind the last byte of the answer.  Bytes used or -EPROTO. */
+/* Goes on with what came before; stops behind the last byte of the answer.  Bytes used or -EPROTO.
+ */
 int wire_answer_decode(const uint8_t *data, size_t length, struct wire_answer *answer) MUST_CHECK;
 static inline bool wire_answer_final(const struct wire_answer *answer)
 {
