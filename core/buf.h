@@ -7,9 +7,12 @@
  *   group   chunks published to the kernel, which fills one per receive (a provided buffer ring)
  *
  * Owner: the worker (pools, groups).  Thread: that worker's.
- * Life: a piece is one allocation that owns one reference to its chunk; piece_free gives both
- * back.  In debug builds (POOL_GUARD) a chunk's memory is inaccessible while it is in the pool, so
- * that a kernel write into a retired buffer fails with EFAULT instead of corrupting silently. */
+ * Life: a piece is one small object that owns one reference to its chunk; piece_free gives both
+ * back.  Chunks and pieces that come back are kept for the next taker; what a pool did not need for
+ * a while goes back to the system (pools_trim).  In debug builds (POOL_GUARD) a chunk's memory is
+ * inaccessible while it is in the pool, so that a kernel write into a retired buffer fails with
+ * EFAULT instead of corrupting silently; pieces then are never kept, so that ASan sees late uses.
+ */
 #ifndef CORE_BUF_H
 #define CORE_BUF_H
 
@@ -25,6 +28,10 @@ enum pool_size {
     POOL_LARGE,  /* 68 KB: a whole UDP GRO or GSO batch */
     POOL_COUNT
 };
+
+#define POOL_SMALL_SIZE  2048u
+#define POOL_MEDIUM_SIZE (16u << 10)
+#define POOL_LARGE_SIZE  (68u << 10)
 
 struct pool;
 struct chunk {
@@ -45,6 +52,11 @@ struct pools;
 struct pools *pools_new(const struct pool_limits *limits) MUST_CHECK;
 void pools_free(struct pools **pools);
 uint32_t pools_busy(const struct pools *pools, enum pool_size size); /* chunks outside the pool */
+uint32_t pools_idle(const struct pools *pools, enum pool_size size); /* chunks kept inside it */
+/* Frees half of the idle chunks, above a small reserve, that nobody needed since it was last
+ * called. The worker calls it about once a second; a pool in use does it itself every few thousand
+ * chunks. */
+void pools_trim(struct pools *pools);
 
 /* A chunk with one reference, or NULL when the pool is at its limit or memory is out. */
 struct chunk *chunk_take(struct pools *pools, enum pool_size size) MUST_CHECK;
@@ -65,10 +77,12 @@ static inline uint8_t *piece_data(const struct piece *piece)
 {
     return piece->chunk->data + piece->start;
 }
-/* Takes the chunk's reference, on failure too (NULL, chunk dropped). */
+/* Takes one reference to the chunk, on failure too (NULL, chunk dropped). */
 struct piece *piece_new(struct chunk *chunk, uint32_t start, uint32_t length) MUST_CHECK;
-struct piece *piece_share(const struct piece *piece) MUST_CHECK; /* same bytes, one reference more */
-struct piece *piece_copy(struct pools *pools, const void *data, uint32_t length) MUST_CHECK; /* at most 16 KB */
+/* The same bytes, one reference more. */
+struct piece *piece_share(const struct piece *piece) MUST_CHECK;
+/* At most 16 KB, into the smallest chunk that holds them. */
+struct piece *piece_copy(struct pools *pools, const void *data, uint32_t length) MUST_CHECK;
 void piece_free(struct piece *piece);
 
 struct queue {
@@ -84,10 +98,10 @@ static inline bool queue_empty(const struct queue *queue)
 {
     return !queue->first;
 }
-void queue_push(struct queue *queue, struct piece *piece);          /* taken */
-struct piece *queue_pop(struct queue *queue);                       /* the caller's; NULL when empty */
+void queue_push(struct queue *queue, struct piece *piece); /* taken */
+struct piece *queue_pop(struct queue *queue);              /* the caller's; NULL when empty */
 void queue_take_all(struct queue *to, struct queue *from);
-void queue_skip(struct queue *queue, uint64_t length);              /* frees that many bytes off the front */
+void queue_skip(struct queue *queue, uint64_t length); /* frees that many bytes off the front */
 void queue_clear(struct queue *queue);
 /* Copies bytes to the end: into the room left in the last chunk when the queue is its only holder,
  * else into new chunks of that size.  0 or -ENOMEM (nothing added). */
@@ -95,7 +109,9 @@ int queue_append(struct queue *queue, struct pools *pools, enum pool_size size, 
                  uint32_t length) MUST_CHECK;
 
 /* Chunks handed to the kernel for receives.  The ring publishes and takes; see ring.h. */
+struct ring;
 struct group {
+    struct ring *ring;
     struct pools *pools;
     enum pool_size size;
     uint16_t id;          /* buffer group id in the ring */
@@ -104,6 +120,7 @@ struct group {
     struct chunk **slots; /* by buffer id */
     void *driver;         /* the ring driver's own */
     struct list dry;      /* ops that met an empty group: told when it refills (ring.h) */
+    struct list link;     /* the ring's, while the group is short of chunks */
 };
 
 #endif

@@ -30,9 +30,12 @@ struct log_field {
         const struct addr *addr;
     };
 };
-#define LOG_TEXT(field, value)   ((struct log_field){.name = (field), .kind = LOG_FIELD_TEXT, .text = (value)})
-#define LOG_NUMBER(field, value) ((struct log_field){.name = (field), .kind = LOG_FIELD_NUMBER, .number = (int64_t)(value)})
-#define LOG_ADDR(field, value)   ((struct log_field){.name = (field), .kind = LOG_FIELD_ADDR, .addr = (value)})
+#define LOG_TEXT(field, value)                                                                     \
+    ((struct log_field){.name = (field), .kind = LOG_FIELD_TEXT, .text = (value)})
+#define LOG_NUMBER(field, value)                                                                   \
+    ((struct log_field){.name = (field), .kind = LOG_FIELD_NUMBER, .number = (int64_t)(value)})
+#define LOG_ADDR(field, value)                                                                     \
+    ((struct log_field){.name = (field), .kind = LOG_FIELD_ADDR, .addr = (value)})
 
 struct log;
 struct log_source;
@@ -43,18 +46,21 @@ typedef void log_sink_fn(void *context, enum log_level level, const char *line, 
 struct log_options {
     enum log_level level;
     enum log_format format;
-    const char *file;   /* "stderr" or a path */
-    log_sink_fn *sink;  /* when set: called at once, on the caller's thread; no thread is made */
+    const char *file;  /* "stderr" or a path */
+    log_sink_fn *sink; /* when set: called at once, on the caller's thread; no thread is made */
     void *sink_context;
     uint64_t (*wall_ms)(void *context); /* when set: the time of lines (simulator) */
     void *wall_context;
 };
-/* NULL with errno-style *error when the file cannot be opened or the thread not made. */
+/* NULL when the file cannot be opened or the thread not made: *error is -errno. */
 struct log *log_open(const struct log_options *options, int *error) MUST_CHECK;
-void log_close(struct log **log); /* writes what is buffered, for at most one second */
+/* Writes what is buffered, for at most one second; all sources are silent by then. */
+void log_close(struct log **log);
+void log_reopen(struct log *log); /* any thread: the file was moved away; no-op for stderr */
 struct log_source *log_source_new(struct log *log) MUST_CHECK; /* freed by log_close */
-uint64_t log_dropped(const struct log *log);
+uint64_t log_dropped(const struct log *log); /* any thread: lines dropped or refused by the file */
 
+/* A source that is NULL wants nothing. */
 bool log_wanted(const struct log_source *source, enum log_level level);
 void log_write(struct log_source *source, enum log_level level, const char *event,
                const struct log_field *fields, size_t count);

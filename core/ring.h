@@ -50,6 +50,8 @@ struct op {
     enum op_kind kind : 8;
     bool busy : 1;
     bool cancelled : 1;
+    bool waiting : 1; /* for chunks; `link` is in the group's `dry` or the ring's `ended` */
+    bool drained : 1; /* receives: the last one emptied the socket */
     int fd;
     union {
         struct group *group;    /* OP_RECV, OP_RECVMSG_MULTI */
@@ -75,6 +77,8 @@ void ring_recvmsg_multi(struct ring *ring, struct op *op, int fd, struct group *
                         struct msghdr *message);
 void ring_sendmsg(struct ring *ring, struct op *op, int fd, struct msghdr *message, uint32_t flags);
 void ring_connect(struct ring *ring, struct op *op, int fd, const struct addr *peer);
+/* Mask 0: waits for an error or a full hang-up only, may complete more than once, and is not woken
+ * by a peer that only half closed. */
 void ring_poll(struct ring *ring, struct op *op, int fd, uint32_t mask);
 void ring_read(struct ring *ring, struct op *op, int fd, void *buffer, uint32_t length);
 void ring_cancel(struct ring *ring, struct op *op); /* no-op when not busy */
@@ -126,16 +130,23 @@ struct ring {
     const struct ring_driver *driver;
     uint32_t busy;
     struct ring_stats stats;
-    struct list refillable; /* groups with ops waiting for chunks */
+    struct list refillable; /* groups that are short of chunks or have ops waiting */
+    struct list ended;      /* ops that were cancelled while they waited for chunks */
+    /* Set by the worker: called in each turn before its first completion (reads the clock). */
+    void (*woke)(void *context);
+    void *woke_context;
+    bool woken; /* in this turn */
 };
+void ring_init(struct ring *ring, const struct ring_driver *driver);
 /* For drivers: marks the op idle when final, takes the chunk out of its group and publishes another,
  * then calls done.  buffer_id is -1 without a buffer. */
 void ring_complete(struct ring *ring, struct op *op, struct op_result result, int buffer_id);
 
 /* The kernel's driver.  Features are probed; a name in `without` (comma-separated: "bundle",
  * "submit_all", …, or "all") switches an accelerator off so that tests can force the 6.1 floor.
- * On failure: NULL and a sentence that says what forbids io_uring and what to do (old kernel,
- * sysctl, seccomp, memlock). */
+ * Called on the thread that will run the ring, the only one the kernel then accepts.  On
+ * failure: NULL and a sentence that says what forbids io_uring and what to do (old kernel, sysctl,
+ * seccomp, memlock). */
 struct ring *ring_uring_open(const char *without, char *error, size_t error_size) MUST_CHECK;
 
 #endif

@@ -15,11 +15,12 @@ struct timer {
     timer_fn *fired;
     uint64_t at_ns;
     uint64_t order;
-    uint32_t slot; /* 1-based place in the heap; 0 when not set */
+    uint32_t slot; /* 1-based place in the heap or among the due; 0 when not set */
 };
 struct timers {
-    struct timer **heap;
+    struct timer **heap; /* `capacity` places, then as many for the due */
     uint32_t count, capacity;
+    uint32_t due_count, due_left; /* taken out by timers_run, and those not yet fired or stopped */
     uint64_t order;
 };
 
@@ -38,7 +39,7 @@ int timer_set(struct timers *timers, struct timer *timer, uint64_t at_ns) MUST_C
 void timer_stop(struct timers *timers, struct timer *timer); /* no-op when not set */
 uint64_t timers_next(const struct timers *timers);           /* UINT64_MAX: none */
 /* Fires all that are due at now_ns; a timer may set or stop any timer meanwhile; one set to a time
- * that is already due fires at the next call. */
+ * that is already due fires at the next call.  Not to be called from a timer. */
 void timers_run(struct timers *timers, uint64_t now_ns);
 
 #endif

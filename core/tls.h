@@ -1,7 +1,8 @@
 /* core/tls.h - TLS contexts: certificate, key, CA and policy, loaded once and then read-only.
  *
  * Owner: whoever made it; it must outlive every connection made from it.  Thread: made on any, used
- * by many.  TLS 1.3 only; AES-128-GCM and AES-256-GCM; X25519 and P-256.
+ * by many.  TLS 1.3 only; AES-128-GCM and AES-256-GCM; X25519 and P-256 (the ClientHello fits one
+ * packet).  No session tickets, no cache: every handshake is a full one.
  * quic/handshake.* and relay/tls_end.* take the native handle; nobody else includes wolfSSL. */
 #ifndef CORE_TLS_H
 #define CORE_TLS_H
@@ -22,9 +23,9 @@ struct tls_files {
 struct tls_context;
 struct WOLFSSL_CTX;
 
-/* Checks everything a later handshake would trip over: files, permissions of the key (C3 of file
- * safety: regular, not readable by others, not group-writable), key matches certificate,
- * certificate within its dates, chain.  NULL: error is a sentence that names the file. */
+/* Checks everything a later handshake would trip over: files, safety of the key (core/key_file.h),
+ * key matches certificate, every certificate within its dates and issued by the next one of the
+ * file.  NULL: error is a sentence that names the file. */
 struct tls_context *tls_server_new(const struct tls_files *files, enum tls_client_auth client_auth,
                                    char *error, size_t error_size) MUST_CHECK;
 struct tls_context *tls_client_new(const struct tls_files *files, char *error,
@@ -42,7 +43,8 @@ struct tls_hooks {
     void *context;
 };
 /* Once, before threads start: library init, hooks, allocator (core/mem), first-use globals touched.
- * May be called again with other hooks by tests. */
+ * May be called again with other hooks by tests: the process-wide generator is then seeded anew, so
+ * that the same hooks give the same handshakes byte by byte.  0 or -EIO. */
 int tls_global_init(const struct tls_hooks *hooks) MUST_CHECK;
 void tls_global_release(void);
 const char *tls_version(void); /* "wolfSSL 5.9.2" */

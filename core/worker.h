@@ -3,7 +3,7 @@
  * worker_post and worker_wake, which are anybody's.
  *
  * One turn: completions, mail, timers, then tasks, then the ring is entered again.  The clock is
- * read once a turn (now_ns). */
+ * read once a turn, after the ring woke and before its first completion (now_ns). */
 #ifndef CORE_WORKER_H
 #define CORE_WORKER_H
 
@@ -18,6 +18,7 @@
 #include "core/os.h"
 #include "core/ring.h"
 #include "core/timer.h"
+#include "core/vectors.h"
 
 struct resolver;
 
@@ -60,6 +61,8 @@ struct worker {
     uint64_t now_ns;
     struct timers timers;
     struct list tasks;
+    struct vectors_store vectors;
+    uint64_t active_ns; /* when completions last ran: only a busy worker spins */
     bool stopping;
     /* Mailbox. */
     _Atomic(struct mail *) mailbox;

@@ -3,8 +3,7 @@
  *
  * Owner: whoever loaded it; everything in it lives until settings_free.  Thread: any, read-only.
  * The rows that fill these structs (name, default, bounds, unit, help, reload rule) stand in
- * settings.c, one table per section, and are what `check`, `config` and the reference are made of.
- */
+ * settings_rows.c, one table per section, and are what `check` and the reference are made of. */
 #ifndef RELAY_SETTINGS_H
 #define RELAY_SETTINGS_H
 
@@ -16,19 +15,11 @@
 #include "balancer/balancer.h"
 #include "core/addr.h"
 #include "core/log.h"
+#include "core/option.h"
 #include "core/tls.h"
 #include "quic/quic.h"
 
 enum { SETTINGS_NAME_SIZE = 65 };
-
-struct text_list {
-    char **items;
-    uint32_t count;
-};
-struct addr_list {
-    struct addr *items;
-    uint32_t count;
-};
 
 /* A host to be resolved, or an address already. */
 struct host {
@@ -39,6 +30,7 @@ struct host {
 
 enum protocol { PROTOCOL_TCP = 1, PROTOCOL_UDP = 2, PROTOCOL_BOTH = 3 }; /* bits */
 enum send_proxy { SEND_PROXY_NO, SEND_PROXY_V1, SEND_PROXY_V2 };
+enum tunnel_auth { TUNNEL_AUTH_MTLS };
 enum tunnel_replay { REPLAY_UNSEEN, REPLAY_REFUSED };
 
 /* [server] or [client]: the process */
@@ -47,6 +39,7 @@ struct process_settings {
     uint64_t spin_ns;
     uint32_t nofile; /* 0: auto */
     uint64_t drain_timeout_ns;
+    struct text_list include; /* as written; settings_load has read them */
 };
 
 struct log_settings {
@@ -62,12 +55,16 @@ struct tls_settings {
     char *cert, *key, *ca; /* absolute or relative to the working directory; NULL: not given */
     enum tls_client_auth client_auth;
     bool client_auth_given;
+    char *file; /* where its section stands */
+    uint32_t line;
 };
 
 struct tunnel_settings {
     char name[SETTINGS_NAME_SIZE];
     struct addr_list listen;
+    char tls_name[SETTINGS_NAME_SIZE];
     const struct tls_settings *tls;
+    enum tunnel_auth auth;
     struct text_list allow; /* patterns, at least one */
     enum balance balance;
     uint64_t heartbeat_ns, health_timeout_ns, open_timeout_ns, handshake_timeout_ns,
@@ -118,7 +115,9 @@ struct client_settings {
     char id[SETTINGS_NAME_SIZE];
     struct client_server *servers;
     uint32_t server_count;
+    char tls_name[SETTINGS_NAME_SIZE];
     const struct tls_settings *tls;
+    struct host local; /* short for the target of a service named default */
     uint64_t reconnect_min_ns, reconnect_max_ns;
 };
 
@@ -149,6 +148,11 @@ struct settings *settings_load(const char *path, FILE *errors) MUST_CHECK;
 struct settings *settings_parse(const char *name, const char *text, size_t length,
                                 FILE *errors) MUST_CHECK;
 void settings_free(struct settings **settings);
+/* Opens every [tls] as a server or client would, and names what is wrong with its files in the same
+ * form.  Needs tls_global_init.  How many errors there were. */
+uint32_t settings_check_files(const struct settings *settings, FILE *errors);
+/* Descriptors that the listeners, tunnels and servers take before anybody connects. */
+uint32_t settings_descriptors(const struct settings *settings);
 /* All options, section by section, as the README's reference. */
 void settings_reference(FILE *out);
 

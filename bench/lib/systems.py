@@ -1,0 +1,198 @@
+"""The programs under test: how each is configured, started and reached.
+
+A tunnel takes users on USER_PORT and brings them to the service on SERVICE_PORT; a relay does the
+same without a tunnel.  Configuration files stand in bench/peers/, with the reason of each line."""
+
+import os
+import shutil
+import string
+import subprocess
+
+from lib.process import Process, await_answer
+
+USER_PORT, SERVICE_PORT, TUNNEL_PORT = 7000, 7001, 7443
+HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+class System:
+    """name; kind: tunnel, relay or direct; parts: (role, binary, template, arguments)."""
+
+    def __init__(self, name, kind, parts, needs=(), certs=None, udp=True):
+        self.name, self.kind, self.parts = name, kind, parts
+        self.needs, self.certs, self.udp = needs, certs, udp
+        self.processes = []
+
+    def missing(self, binaries):
+        for need in self.needs:
+            if not binaries.get(need):
+                return f"no binary of {need}"
+        return None
+
+    def start(self, binaries, folder, cores, values):
+        folder = os.path.join(folder, self.name)
+        os.makedirs(folder, exist_ok=True)
+        values = dict(values, folder=folder)
+        if self.certs:
+            self.certs(binaries, folder)
+        self.processes = []
+        for role, binary, template, arguments in self.parts:
+            filled = os.path.join(folder, os.path.basename(template))
+            with open(os.path.join(HERE, "peers", template)) as source:
+                text = string.Template(source.read()).substitute(values)
+            with open(filled, "w") as out:
+                out.write(text)
+            command = [binaries[binary]] + [word.replace("{file}", filled) for word in arguments]
+            self.processes.append(
+                Process(f"{self.name}-{role}", command, cores[role], folder)
+            )
+
+    def pids(self):
+        return {process.name: process.pid for process in self.processes}
+
+    def await_service(self, request=b""):
+        await_answer(USER_PORT, self.processes, request=request)
+
+    def stop(self):
+        for process in reversed(self.processes):
+            process.stop()
+        self.processes = []
+
+
+class Direct(System):
+    """No program at all: the user talks to the service."""
+
+    def __init__(self):
+        super().__init__("direct", "direct", [])
+
+    def await_service(self, request=b""):
+        await_answer(SERVICE_PORT, [], request=request)
+
+
+def own_certs(binaries, folder):
+    if not os.path.exists(os.path.join(folder, "ca.crt")):
+        subprocess.run(
+            [binaries["qmux-uring"], "certs", folder, "--server-name", "bench.example"],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+
+
+def openssl_certs(_binaries, folder):
+    """A CA, a server and a client certificate, and the PKCS#12 file that rathole wants."""
+    if os.path.exists(os.path.join(folder, "server.p12")):
+        return
+
+    def run(command):
+        subprocess.run(command, shell=True, check=True, cwd=folder, stderr=subprocess.DEVNULL)
+
+    run(
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key"
+        " -out ca.crt -days 30 -subj /CN=bench-ca"
+    )
+    for name in ("server", "client"):
+        run(
+            f"openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout {name}.key"
+            f" -out {name}.csr -subj /CN=bench.example"
+        )
+        run(
+            "printf 'subjectAltName=DNS:bench.example\\nextendedKeyUsage=serverAuth,clientAuth\\n'"
+            f" >{name}.ext; openssl x509 -req -in {name}.csr -CA ca.crt -CAkey ca.key"
+            f" -CAcreateserial -days 30 -extfile {name}.ext -out {name}.crt"
+        )
+    run("openssl pkcs12 -export -in server.crt -inkey server.key -out server.p12 -passout pass:bench")
+
+
+def all_systems():
+    pair = ["server", "client"]
+
+    def tunnel(name, binaries, templates, arguments, needs, certs):
+        parts = [
+            (role, binary, template, arguments)
+            for role, binary, template in zip(pair, binaries, templates)
+        ]
+        return System(name, "tunnel", parts, needs, certs)
+
+    both = lambda name: [name, name]  # noqa: E731
+    files = lambda name, ending: [f"{name}-server.{ending}", f"{name}-client.{ending}"]  # noqa: E731
+    qmux = System(
+        "qmux",
+        "tunnel",
+        [
+            ("server", "qmux", "qmux-server.yaml", ["run", "server", "-c", "{file}"]),
+            ("client", "qmux", "qmux-client.yaml", ["run", "client", "-c", "{file}"]),
+        ],
+        ["qmux", "openssl"],
+        openssl_certs,
+    )
+    systems = [
+        Direct(),
+        tunnel(
+            "qmux-uring",
+            both("qmux-uring"),
+            files("qmux-uring", "ini"),
+            ["{file}"],
+            ["qmux-uring"],
+            own_certs,
+        ),
+        tunnel(
+            "rathole-tls",
+            both("rathole"),
+            files("rathole-tls", "toml"),
+            ["{file}"],
+            ["rathole", "openssl"],
+            openssl_certs,
+        ),
+        tunnel(
+            "rathole-noise",
+            both("rathole"),
+            files("rathole-noise", "toml"),
+            ["{file}"],
+            ["rathole"],
+            None,
+        ),
+        tunnel(
+            "frp-tls",
+            ["frps", "frpc"],
+            files("frp-tls", "toml"),
+            ["-c", "{file}"],
+            ["frps", "frpc", "openssl"],
+            openssl_certs,
+        ),
+        tunnel(
+            "frp-quic",
+            ["frps", "frpc"],
+            files("frp-quic", "toml"),
+            ["-c", "{file}"],
+            ["frps", "frpc", "openssl"],
+            openssl_certs,
+        ),
+        qmux,
+        System(
+            "qmux-uring-direct",
+            "relay",
+            [("relay", "qmux-uring", "qmux-uring-direct.ini", ["{file}"])],
+            ["qmux-uring"],
+        ),
+        System(
+            "haproxy",
+            "relay",
+            [("relay", "haproxy", "haproxy.cfg", ["-db", "-f", "{file}"])],
+            ["haproxy"],
+            udp=False,
+        ),
+        System(
+            "nginx-64k",
+            "relay",
+            [("relay", "nginx", "nginx-64k.conf", ["-c", "{file}"])],
+            ["nginx"],
+        ),
+    ]
+    return {system.name: system for system in systems}
+
+
+def find_binaries(given):
+    """Names to paths: what --peer gave, then what the machine has."""
+    names = ["qmux-uring", "rathole", "frps", "frpc", "qmux", "haproxy", "nginx", "iperf3", "wrk", "openssl"]
+    found = {name: shutil.which(name) or shutil.which(f"/usr/sbin/{name}") for name in names}
+    found.update(given)
+    return found

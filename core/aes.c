@@ -1,0 +1,74 @@
+#include "core/aes.h"
+
+#include <errno.h>
+#include <string.h>
+#include <wolfssl/options.h>
+#include <wolfssl/wolfcrypt/aes.h>
+#include <wolfssl/wolfcrypt/hmac.h>
+#include <wolfssl/wolfcrypt/kdf.h>
+
+#include "core/mem.h"
+
+struct aes_key {
+    Aes seal, open;
+};
+
+enum { AES_KEY_ALIGN = 64 };
+
+static int aes_set(Aes *aes, const uint8_t key[16], int direction)
+{
+    if (wc_AesInit(aes, NULL, INVALID_DEVID) != 0)
+        return -1;
+    return wc_AesSetKeyDirect(aes, key, 16, NULL, direction);
+}
+
+struct aes_key *aes_key_new(const uint8_t key[16])
+{
+    size_t size = (sizeof(struct aes_key) + AES_KEY_ALIGN - 1) / AES_KEY_ALIGN * AES_KEY_ALIGN;
+    struct aes_key *made = mem_aligned(AES_KEY_ALIGN, size);
+
+    if (!made)
+        return NULL;
+    memset(made, 0, size);
+    if (aes_set(&made->seal, key, AES_ENCRYPTION) != 0 ||
+        aes_set(&made->open, key, AES_DECRYPTION) != 0)
+        aes_key_free(&made);
+    return made;
+}
+
+void aes_key_free(struct aes_key **key)
+{
+    if (!*key)
+        return;
+    wc_AesFree(&(*key)->seal);
+    wc_AesFree(&(*key)->open);
+    wipe(*key, sizeof(**key));
+    mem_free(*key);
+    *key = NULL;
+}
+
+/* With a key that was set, a block cannot fail. */
+void aes_seal_block(struct aes_key *key, const uint8_t in[16], uint8_t out[16])
+{
+    must(wc_AesEncryptDirect(&key->seal, out, in) == 0);
+}
+
+void aes_open_block(struct aes_key *key, const uint8_t in[16], uint8_t out[16])
+{
+    must(wc_AesDecryptDirect(&key->open, out, in) == 0);
+}
+
+int derive_key(const uint8_t *secret, size_t secret_length, const char *salt, const char *label,
+               uint8_t *out, size_t out_length)
+{
+    int rc = wc_HKDF(WC_SHA256, secret, (word32)secret_length, (const uint8_t *)salt,
+                     (word32)strlen(salt), (const uint8_t *)label, (word32)strlen(label), out,
+                     (word32)out_length);
+
+    return rc == 0 ? 0 : -EINVAL;
+}
+
+void wipe(void *memory, size_t length)
+{
+    explicit_bzero(memory, length);
+}

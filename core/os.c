@@ -1,0 +1,152 @@
+#include "core/os.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+static int result_of(int rc)
+{
+    return rc < 0 ? -errno : rc;
+}
+
+static uint64_t linux_clock_ns(struct os *os)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static uint64_t linux_wall_ms(struct os *os)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
+}
+
+/* getrandom cannot fail for want of entropy once the machine has booted; a signal may cut it. */
+static void linux_random(struct os *os, void *to, size_t length)
+{
+    uint8_t *next = to;
+
+    while (length) {
+        ssize_t got = getrandom(next, length, 0);
+
+        must(got > 0 || errno == EINTR);
+        if (got <= 0)
+            continue;
+        next += got;
+        length -= (size_t)got;
+    }
+}
+
+static int linux_socket(struct os *os, int family, int type)
+{
+    return result_of(socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+}
+
+static int linux_bind(struct os *os, int fd, const struct addr *addr)
+{
+    return result_of(bind(fd, &addr->sa, addr->length));
+}
+
+static int linux_listen(struct os *os, int fd, int backlog)
+{
+    return result_of(listen(fd, backlog));
+}
+
+static int linux_connect(struct os *os, int fd, const struct addr *addr)
+{
+    return result_of(connect(fd, &addr->sa, addr->length));
+}
+
+static int linux_set_option(struct os *os, int fd, int level, int name, const void *value,
+                            socklen_t size)
+{
+    return result_of(setsockopt(fd, level, name, value, size));
+}
+
+static int linux_get_option(struct os *os, int fd, int level, int name, void *value,
+                            socklen_t *size)
+{
+    return result_of(getsockopt(fd, level, name, value, size));
+}
+
+typedef int name_fn(int fd, struct sockaddr *name, socklen_t *length);
+
+static int read_name(name_fn *name_of, int fd, struct addr *addr)
+{
+    struct sockaddr_storage name;
+    socklen_t length = sizeof(name);
+
+    if (name_of(fd, (struct sockaddr *)&name, &length) < 0)
+        return -errno;
+    addr_from_sockaddr(addr, (const struct sockaddr *)&name, length);
+    return 0;
+}
+
+static int local_name(int fd, struct sockaddr *name, socklen_t *length)
+{
+    return getsockname(fd, name, length);
+}
+
+static int peer_name(int fd, struct sockaddr *name, socklen_t *length)
+{
+    return getpeername(fd, name, length);
+}
+
+static int linux_local_addr(struct os *os, int fd, struct addr *addr)
+{
+    return read_name(local_name, fd, addr);
+}
+
+static int linux_peer_addr(struct os *os, int fd, struct addr *addr)
+{
+    return read_name(peer_name, fd, addr);
+}
+
+static int linux_shutdown(struct os *os, int fd, int how)
+{
+    return result_of(shutdown(fd, how));
+}
+
+static void linux_close(struct os *os, int fd)
+{
+    must(close(fd) == 0 || errno != EBADF);
+}
+
+/* Without EFD_NONBLOCK: the ring would take the flag for "do not wait". */
+static int linux_event(struct os *os)
+{
+    return result_of(eventfd(0, EFD_CLOEXEC));
+}
+
+static void linux_event_ring(struct os *os, int fd)
+{
+    uint64_t one = 1;
+
+    while (write(fd, &one, sizeof(one)) < 0 && errno == EINTR)
+        ;
+}
+
+struct os os_linux = {
+    .clock_ns = linux_clock_ns,
+    .wall_ms = linux_wall_ms,
+    .random = linux_random,
+    .socket = linux_socket,
+    .bind = linux_bind,
+    .listen = linux_listen,
+    .connect = linux_connect,
+    .set_option = linux_set_option,
+    .get_option = linux_get_option,
+    .local_addr = linux_local_addr,
+    .peer_addr = linux_peer_addr,
+    .shutdown = linux_shutdown,
+    .close = linux_close,
+    .event = linux_event,
+    .event_ring = linux_event_ring,
+};

@@ -1,0 +1,135 @@
+#include "core/sock.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <netinet/udp.h>
+#include <string.h>
+
+enum {
+    UDP_BUFFER = 8 << 20, /* asked for; the kernel gives what rmem_max and wmem_max allow */
+    KEEPALIVE_PROBES = 3,
+};
+
+static int set_int(struct os *os, int fd, int level, int name, int value)
+{
+    return os->set_option(os, fd, level, name, &value, sizeof(value));
+}
+
+static int open_and_bind(struct os *os, const struct addr *addr, int type, int reuse)
+{
+    int fd = os->socket(os, addr_family(addr), type);
+    int rc;
+
+    if (fd < 0)
+        return fd;
+    rc = reuse ? set_int(os, fd, SOL_SOCKET, reuse, 1) : 0;
+    if (!rc)
+        rc = os->bind(os, fd, addr);
+    if (!rc)
+        return fd;
+    os->close(os, fd);
+    return rc;
+}
+
+int sock_tcp_listen(struct os *os, const struct addr *addr, int backlog)
+{
+    int reuse = addr_family(addr) == AF_UNIX ? 0 : SO_REUSEADDR;
+    int fd = open_and_bind(os, addr, SOCK_STREAM, reuse);
+    int rc;
+
+    if (fd < 0)
+        return fd;
+    rc = os->listen(os, fd, backlog);
+    if (!rc)
+        return fd;
+    os->close(os, fd);
+    return rc;
+}
+
+int sock_tcp(struct os *os, int family)
+{
+    return os->socket(os, family, SOCK_STREAM);
+}
+
+/* A refusal costs only speed (or, for a unix socket, means nothing), so none is an error. */
+void sock_tcp_tune(struct os *os, int fd, const struct tcp_options *options)
+{
+    int seconds = (int)options->keepalive_s;
+
+    set_int(os, fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    if (options->congestion[0])
+        os->set_option(os, fd, IPPROTO_TCP, TCP_CONGESTION, options->congestion,
+                       (socklen_t)strlen(options->congestion));
+    if (!seconds)
+        return;
+    set_int(os, fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    set_int(os, fd, IPPROTO_TCP, TCP_KEEPIDLE, seconds);
+    set_int(os, fd, IPPROTO_TCP, TCP_KEEPINTVL, seconds);
+    set_int(os, fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
+}
+
+void sock_reset_on_close(struct os *os, int fd)
+{
+    struct linger linger = {.l_onoff = 1, .l_linger = 0};
+
+    os->set_option(os, fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+}
+
+/* The forcing options go past rmem_max and wmem_max, for those who may. */
+static void raise_buffers(struct os *os, int fd)
+{
+    if (set_int(os, fd, SOL_SOCKET, SO_RCVBUFFORCE, UDP_BUFFER))
+        set_int(os, fd, SOL_SOCKET, SO_RCVBUF, UDP_BUFFER);
+    if (set_int(os, fd, SOL_SOCKET, SO_SNDBUFFORCE, UDP_BUFFER))
+        set_int(os, fd, SOL_SOCKET, SO_SNDBUF, UDP_BUFFER);
+}
+
+/* PROBE sets DF and leaves it to us what to make of a path's limit.  GRO is missing nowhere above
+ * our floor; the others only lose ECN. */
+static void tune_udp(struct os *os, int fd, int family)
+{
+    raise_buffers(os, fd);
+    set_int(os, fd, SOL_UDP, UDP_GRO, 1);
+    set_int(os, fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
+    set_int(os, fd, IPPROTO_IP, IP_RECVTOS, 1);
+    if (family == AF_INET6) {
+        set_int(os, fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
+        set_int(os, fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
+    }
+}
+
+static int want_packet_info(struct os *os, int fd, int family)
+{
+    return family == AF_INET6 ? set_int(os, fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
+                              : set_int(os, fd, IPPROTO_IP, IP_PKTINFO, 1);
+}
+
+int sock_udp_bind(struct os *os, const struct addr *addr, bool packet_info, bool reuse_port)
+{
+    int fd = open_and_bind(os, addr, SOCK_DGRAM, reuse_port ? SO_REUSEPORT : 0);
+    int rc;
+
+    if (fd < 0)
+        return fd;
+    tune_udp(os, fd, addr_family(addr));
+    rc = packet_info ? want_packet_info(os, fd, addr_family(addr)) : 0;
+    if (!rc)
+        return fd;
+    os->close(os, fd);
+    return rc;
+}
+
+int sock_udp_connect(struct os *os, const struct addr *peer)
+{
+    int fd = os->socket(os, addr_family(peer), SOCK_DGRAM);
+    int rc;
+
+    if (fd < 0)
+        return fd;
+    tune_udp(os, fd, addr_family(peer));
+    rc = os->connect(os, fd, peer);
+    if (!rc)
+        return fd;
+    os->close(os, fd);
+    return rc;
+}

@@ -1,0 +1,178 @@
+/* What a section's rows cannot know: how options and sections fit together. */
+#include <string.h>
+
+#include "core/mem.h"
+#include "relay/settings_rows.h"
+
+/* Where `key` was said, else where its section begins. */
+static struct config_place place_of(const struct config_section *section, const char *key)
+{
+    const struct config_entry *entry = config_find(section, key);
+
+    return entry ? entry->place : section->place;
+}
+
+static struct tls_settings *tls_find(struct settings *settings, const char *name)
+{
+    for (uint32_t i = 0; i < settings->tls_count; i++)
+        if (strcmp(settings->tls[i].name, name) == 0)
+            return &settings->tls[i];
+    return NULL;
+}
+
+void settings_check_tls(struct config *config, struct settings *settings,
+                        const struct config_section *section)
+{
+    struct tls_settings *tls = section->target;
+    bool has_cert = config_find(section, "cert"), has_key = config_find(section, "key");
+
+    tls->line = section->place.line;
+    tls->file = mem_text(section->place.file);
+    tls->client_auth_given = config_find(section, "client_auth");
+    if (!tls->file)
+        config->out_of_memory = true;
+    if (has_cert && !has_key)
+        config_error(config, place_of(section, "cert"), "cert: there is no key with it");
+    if (has_key && !has_cert)
+        config_error(config, place_of(section, "key"), "key: there is no cert with it");
+    if (!has_cert && !has_key && !config_find(section, "ca"))
+        config_error(config, section->place, "[tls %s] has neither cert and key nor ca", tls->name);
+    if (tls->client_auth_given && tls->client_auth != TLS_CLIENT_NONE &&
+        !config_find(section, "ca"))
+        config_error(config, place_of(section, "client_auth"),
+                     "client_auth: there is no ca to check certificates with");
+}
+
+/* The [tls] that `section` names, with certificate and CA; NULL after an error. */
+static struct tls_settings *tls_of(struct config *config, struct settings *settings,
+                                   const struct config_section *section)
+{
+    const struct config_entry *entry = config_find(section, "tls");
+    struct tls_settings *tls;
+    const char *lacks = NULL;
+
+    if (!entry || !*entry->value)
+        return NULL;
+    tls = tls_find(settings, entry->value);
+    if (!tls)
+        config_error(config, entry->place, "tls: there is no [tls %s]", entry->value);
+    else if (!config_find(config_section(config, "tls", tls->name), "cert"))
+        lacks = "cert";
+    else if (!config_find(config_section(config, "tls", tls->name), "ca"))
+        lacks = "ca";
+    if (lacks)
+        config_error(config, entry->place, "tls: [tls %s] has no %s, which mtls needs", tls->name,
+                     lacks);
+    return lacks ? NULL : tls;
+}
+
+static void tunnel_check_windows(struct config *config, const struct tunnel_settings *tunnel,
+                                 const struct config_section *section)
+{
+    if (tunnel->stream_window > tunnel->stream_window_max)
+        config_error(config, place_of(section, "stream_window"),
+                     "stream_window is above stream_window_max");
+    if (tunnel->stream_window_max > tunnel->connection_window_max)
+        config_error(config, place_of(section, "stream_window_max"),
+                     "stream_window_max is above connection_window_max");
+}
+
+static void tunnel_check_times(struct config *config, const struct tunnel_settings *tunnel,
+                               const struct config_section *section)
+{
+    if (tunnel->heartbeat_ns >= tunnel->health_timeout_ns)
+        config_error(config, place_of(section, "heartbeat"),
+                     "heartbeat is not below health_timeout");
+    if (tunnel->heartbeat_ns >= tunnel->idle_timeout_ns)
+        config_error(config, place_of(section, "heartbeat"), "heartbeat is not below idle_timeout");
+}
+
+void settings_check_tunnel(struct config *config, struct settings *settings,
+                           const struct config_section *section)
+{
+    struct tunnel_settings *tunnel = section->target;
+    struct tls_settings *tls = tls_of(config, settings, section);
+
+    tunnel->tls = tls;
+    tunnel_check_windows(config, tunnel, section);
+    tunnel_check_times(config, tunnel, section);
+    if (!tls)
+        return;
+    if (!tls->client_auth_given)
+        tls->client_auth = TLS_CLIENT_REQUIRED;
+    else if (tls->client_auth != TLS_CLIENT_REQUIRED)
+        config_error(config, place_of(config_section(config, "tls", tls->name), "client_auth"),
+                     "client_auth must be required: [tunnel %s] uses mtls", tunnel->name);
+}
+
+/* The kernel counts in seconds: an idle time is never rounded down to none. */
+static uint64_t whole_seconds(uint64_t ns)
+{
+    return (ns + OPTION_SECOND - 1) / OPTION_SECOND * OPTION_SECOND;
+}
+
+void settings_check_listener(struct config *config, struct settings *settings,
+                             const struct config_section *section)
+{
+    struct listener_settings *listener = section->target;
+
+    listener->keepalive_ns = whole_seconds(listener->keepalive_ns);
+    if (listener->service && !option_name_valid(listener->service))
+        config_error(config, place_of(section, "service"), "service: %s is not a name (%s)",
+                     listener->service, option_name.form);
+    if (listener->backend && !config_section(config, "backend", listener->backend) &&
+        !config_section(config, "tunnel", listener->backend))
+        config_error(config, place_of(section, "backend"),
+                     "backend: there is no [backend %s] and no [tunnel %s]", listener->backend,
+                     listener->backend);
+}
+
+void settings_check_backend(struct config *config, struct settings *settings,
+                            const struct config_section *section)
+{
+    struct backend_settings *backend = section->target;
+    const struct config_section *tunnel = config_section(config, "tunnel", backend->name);
+
+    backend->keepalive_ns = whole_seconds(backend->keepalive_ns);
+    if (!tunnel)
+        return;
+    if (config_before(section->place, tunnel->place))
+        config_error(config, tunnel->place, "there is a [backend %s] at %s:%u: they share names",
+                     backend->name, section->place.file, section->place.line);
+    else
+        config_error(config, section->place, "there is a [tunnel %s] at %s:%u: they share names",
+                     backend->name, tunnel->place.file, tunnel->place.line);
+}
+
+void settings_check_client(struct config *config, struct settings *settings,
+                           const struct config_section *section)
+{
+    struct client_settings *client = section->target;
+
+    client->present = true;
+    client->tls = tls_of(config, settings, section);
+    if (client->reconnect_min_ns > client->reconnect_max_ns)
+        config_error(config, place_of(section, "reconnect_min"),
+                     "reconnect_min is above reconnect_max");
+    if (!settings->service_count)
+        config_error(config, section->place,
+                     "[client] offers nothing: there is no [service] and no local");
+}
+
+void settings_check_service(struct config *config, struct settings *settings,
+                            const struct config_section *section)
+{
+    if (!config_section(config, "client", NULL))
+        config_error(config, section->place, "[service] needs a [client] that offers it");
+}
+
+void settings_check_all(struct config *config, struct settings *settings)
+{
+    if (!config_good(config))
+        return;
+    if (!settings->listener_count && !settings->tunnel_count && !settings->client.present)
+        config_error(config, config_start(config),
+                     "nothing to do: no [listener], no [tunnel], no [client]");
+    else
+        settings_check_binds(config, settings);
+}

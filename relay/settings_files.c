@@ -1,0 +1,52 @@
+/* What settings need of the system: files that TLS reads, and descriptors. */
+#include "relay/settings.h"
+
+static bool tls_serves(const struct settings *settings, const struct tls_settings *tls)
+{
+    for (uint32_t i = 0; i < settings->tunnel_count; i++)
+        if (settings->tunnels[i].tls == tls)
+            return true;
+    return false;
+}
+
+/* False: error is a sentence. */
+static bool tls_open(const struct settings *settings, const struct tls_settings *tls, char *error,
+                     size_t error_size)
+{
+    struct tls_files files = {.cert = tls->cert, .key = tls->key, .ca = tls->ca};
+    struct tls_context *context = tls_serves(settings, tls)
+                                      ? tls_server_new(&files, tls->client_auth, error, error_size)
+                                      : tls_client_new(&files, error, error_size);
+    bool opened = context != NULL;
+
+    tls_context_free(&context);
+    return opened;
+}
+
+uint32_t settings_check_files(const struct settings *settings, FILE *errors)
+{
+    uint32_t count = 0;
+    char error[512];
+
+    for (uint32_t i = 0; i < settings->tls_count; i++) {
+        const struct tls_settings *tls = &settings->tls[i];
+
+        if (tls_open(settings, tls, error, sizeof error))
+            continue;
+        fprintf(errors, "%s:%u: [tls %s] %s\n", tls->file, tls->line, tls->name, error);
+        count++;
+    }
+    return count;
+}
+
+uint32_t settings_descriptors(const struct settings *settings)
+{
+    uint32_t count = 64; /* the ring, logs, events, certificates, and a few to accept with */
+
+    for (uint32_t i = 0; i < settings->tunnel_count; i++)
+        count += settings->tunnels[i].listen.count;
+    for (uint32_t i = 0; i < settings->listener_count; i++)
+        count += settings->listeners[i].bind.count *
+                 (settings->listeners[i].protocol == PROTOCOL_BOTH ? 2 : 1);
+    return count + settings->client.server_count;
+}

@@ -1,0 +1,535 @@
+#include "core/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/addr.h"
+#include "core/log_format.h"
+#include "core/mem.h"
+#include "tests/unit/test.h"
+
+/* ---- lines ---- */
+
+static char caught[LOG_LINE_SIZE + 1];
+static size_t caught_count;
+static enum log_level caught_level;
+
+static void catch_line(void *context, enum log_level level, const char *line, size_t length)
+{
+    memcpy(caught, line, length);
+    caught[length] = '\0';
+    caught_level = level;
+    caught_count++;
+}
+
+static uint64_t fixed_time(void *context)
+{
+    return *(uint64_t *)context;
+}
+
+static uint64_t now_ms = UINT64_C(1769903999123); /* 2026-01-31T23:59:59.123Z */
+
+static struct log *sink_log(enum log_format format, struct log_source **source)
+{
+    struct log_options options = {.level = LOG_INFO,
+                                  .format = format,
+                                  .sink = catch_line,
+                                  .wall_ms = fixed_time,
+                                  .wall_context = &now_ms};
+    int error;
+    struct log *log = log_open(&options, &error);
+
+    *source = log ? log_source_new(log) : NULL;
+    caught_count = 0;
+    return log;
+}
+
+TEST(a_text_line_is_time_level_event_and_fields)
+{
+    struct log_source *source;
+    struct log *log = sink_log(LOG_FORMAT_TEXT, &source);
+    struct addr addr;
+
+    check(log && source && addr_parse(&addr, "[::1]:80") == 0);
+    LOG(source, LOG_INFO, "tunnel client registered", LOG_TEXT("client", "web-1"),
+        LOG_ADDR("address", &addr), LOG_NUMBER("streams", -7));
+    check(strcmp(caught, "2026-01-31T23:59:59.123Z info  tunnel client registered client=web-1 "
+                         "address=[::1]:80 streams=-7") == 0);
+    check(caught_level == LOG_INFO);
+    LOG(source, LOG_ERROR, "no fields");
+    check(strcmp(caught, "2026-01-31T23:59:59.123Z error no fields") == 0);
+    log_close(&log);
+    check(!log);
+}
+
+TEST(a_json_line_is_one_object)
+{
+    struct log_source *source;
+    struct log *log = sink_log(LOG_FORMAT_JSON, &source);
+    struct addr addr;
+
+    check(log && source && addr_parse(&addr, "192.0.2.1:80") == 0);
+    LOG(source, LOG_WARN, "it", LOG_TEXT("a", "x y"), LOG_ADDR("b", &addr),
+        LOG_NUMBER("c", INT64_MIN), LOG_TEXT("d", NULL));
+    check(strcmp(caught,
+                 "{\"time\":\"2026-01-31T23:59:59.123Z\",\"level\":\"warn\",\"event\":\"it\","
+                 "\"a\":\"x y\",\"b\":\"192.0.2.1:80\",\"c\":-9223372036854775808,"
+                 "\"d\":null}") == 0);
+    log_close(&log);
+}
+
+TEST(lines_below_the_level_and_without_a_source_are_not_written)
+{
+    struct log_source *source;
+    struct log *log = sink_log(LOG_FORMAT_TEXT, &source);
+
+    check(log && source);
+    LOG(source, LOG_DEBUG, "quiet");
+    LOG((struct log_source *)NULL, LOG_ERROR, "nowhere");
+    check(caught_count == 0);
+    check(log_wanted(source, LOG_INFO) && !log_wanted(source, LOG_DEBUG));
+    log_close(&log);
+}
+
+TEST(values_that_could_be_mistaken_are_quoted_and_escaped_in_text)
+{
+    static const struct {
+        const char *value, *shown;
+    } rows[] = {
+        {"plain-1.2:3/4",  "v=plain-1.2:3/4"        },
+        {"",               "v=\"\""                 },
+        {"two words",      "v=\"two words\""        },
+        {"a=b",            "v=\"a=b\""              },
+        {"say \"x\"",      "v=\"say \\\"x\\\"\""    },
+        {"back\\slash",    "v=\"back\\\\slash\""    },
+        {"line\nfeed\r\t", "v=\"line\\nfeed\\r\\t\""},
+        {"\x1b[31m\x7f",   "v=\"\\x1b[31m\\x7f\""   },
+        {"\xc3\xa9",       "v=\"\\xc3\\xa9\""       },
+        {NULL,             "v=-"                    },
+    };
+    struct log_source *source;
+    struct log *log = sink_log(LOG_FORMAT_TEXT, &source);
+
+    check(log && source);
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        LOG(source, LOG_INFO, "e", LOG_TEXT("v", rows[i].value));
+        check(strcmp(caught + strlen("2026-01-31T23:59:59.123Z info  e "), rows[i].shown) == 0);
+    }
+    log_close(&log);
+}
+
+TEST(json_values_are_ascii_and_what_is_not_utf8_is_replaced)
+{
+    static const struct {
+        const char *value, *shown;
+    } rows[] = {
+        {"a\"\\\n",          "\"a\\\"\\\\\\n\"}"                },
+        {"\x01\x7f",         "\"\\u0001\\u007f\"}"              },
+        {"\xc3\xa9",         "\"\\u00e9\"}"                     },
+        {"\xe2\x82\xac",     "\"\\u20ac\"}"                     },
+        {"\xf0\x9f\x98\x80", "\"\\ud83d\\ude00\"}"              },
+        {"\xf4\x8f\xbf\xbf", "\"\\udbff\\udfff\"}"              },
+        {"\xff",             "\"\\ufffd\"}"                     },
+        {"\xc0\x80",         "\"\\ufffd\\ufffd\"}"              }, /* overlong NUL */
+        {"\xed\xa0\x80",     "\"\\ufffd\\ufffd\\ufffd\"}"       }, /* a surrogate */
+        {"\xf4\x90\x80\x80", "\"\\ufffd\\ufffd\\ufffd\\ufffd\"}"},
+        {"\xe2\x82",         "\"\\ufffd\\ufffd\"}"              }, /* cut */
+    };
+    const size_t skip = strlen("{\"time\":\"2026-01-31T23:59:59.123Z\",\"level\":\"info\","
+                               "\"event\":\"e\",\"v\":");
+    struct log_source *source;
+    struct log *log = sink_log(LOG_FORMAT_JSON, &source);
+
+    check(log && source);
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        LOG(source, LOG_INFO, "e", LOG_TEXT("v", rows[i].value));
+        check(strcmp(caught + skip, rows[i].shown) == 0);
+    }
+    log_close(&log);
+}
+
+static bool line_is_printable(const char *line, size_t length)
+{
+    for (size_t i = 0; i + 1 < length; i++) {
+        if (line[i] < 0x20 || line[i] > 0x7e)
+            return false;
+    }
+    return line[length - 1] == '\n';
+}
+
+TEST(any_bytes_make_one_printable_line_that_fits)
+{
+    static char values[4][3000];
+    uint32_t random = 1;
+
+    for (int round = 0; round < 2000; round++) {
+        struct log_field fields[4];
+        struct log_record record = {LOG_INFO, now_ms, "event", fields, 4};
+        char line[LOG_LINE_SIZE];
+
+        for (int i = 0; i < 4; i++) {
+            size_t length = (random >> 8) % sizeof(values[i]);
+
+            for (size_t at = 0; at < length; at++) {
+                random = random * 1664525u + 1013904223u;
+                values[i][at] = (char)((random >> 24) | !(random >> 24));
+            }
+            values[i][length] = '\0';
+            fields[i] = LOG_TEXT("field", values[i]);
+        }
+        for (int format = LOG_FORMAT_TEXT; format <= LOG_FORMAT_JSON; format++) {
+            size_t length = log_format_line(line, format, &record);
+
+            check(length <= LOG_LINE_SIZE && line_is_printable(line, length));
+            check(format == LOG_FORMAT_TEXT || memcmp(line + length - 2, "}\n", 2) == 0);
+        }
+    }
+}
+
+TEST(fields_that_do_not_fit_are_left_out_whole_and_the_line_says_so)
+{
+    static char value[2000];
+    struct log_field fields[6];
+    struct log_record record = {LOG_INFO, now_ms, "event", fields, 6};
+    char line[LOG_LINE_SIZE];
+    size_t length;
+
+    memset(value, 'x', sizeof(value) - 1);
+    for (int i = 0; i < 6; i++)
+        fields[i] = LOG_TEXT("field", value);
+    length = log_format_line(line, LOG_FORMAT_JSON, &record);
+    check(memcmp(line + length - strlen("xxx...\",\"cut\":1}\n"), "xxx...\",\"cut\":1}\n", 17) ==
+          0);
+    length = log_format_line(line, LOG_FORMAT_TEXT, &record);
+    check(memcmp(line + length - strlen("xxx... cut=1\n"), "xxx... cut=1\n", 13) == 0);
+}
+
+TEST(times_agree_with_gmtime_over_four_centuries)
+{
+    struct log_record record = {.level = LOG_INFO, .event = "e"};
+
+    for (uint64_t second = 0; second < UINT64_C(400) * 366 * 86400; second += 86399 * 7) {
+        char line[LOG_LINE_SIZE], expected[64];
+        time_t time = (time_t)second;
+        struct tm tm;
+
+        record.wall_ms = second * 1000;
+        check(log_format_line(line, LOG_FORMAT_TEXT, &record) > 24 && gmtime_r(&time, &tm));
+        strftime(expected, sizeof(expected), "%Y-%m-%dT%H:%M:%S.000Z", &tm);
+        check(memcmp(line, expected, strlen(expected)) == 0);
+    }
+}
+
+/* ---- files ---- */
+
+static char directory[] = "/tmp/log_test.XXXXXX", path[64], moved[64];
+static char content[8 << 20];
+
+__attribute__((constructor)) static void directory_make(void)
+{
+    if (!mkdtemp(directory))
+        abort();
+    snprintf(path, sizeof(path), "%s/log", directory);
+    snprintf(moved, sizeof(moved), "%s/moved", directory);
+}
+
+__attribute__((destructor)) static void directory_remove(void)
+{
+    unlink(path);
+    unlink(moved);
+    rmdir(directory);
+}
+
+static size_t content_read(const char *name)
+{
+    int fd = open(name, O_RDONLY);
+    ssize_t length = fd < 0 ? 0 : read(fd, content, sizeof(content) - 1);
+
+    if (fd >= 0)
+        close(fd);
+    content[length > 0 ? length : 0] = '\0';
+    return length > 0 ? (size_t)length : 0;
+}
+
+static size_t content_lines(void)
+{
+    size_t lines = 0;
+
+    for (const char *at = content; (at = strchr(at, '\n')); at++)
+        lines++;
+    return lines;
+}
+
+static struct log *file_log(const char *file, int *error)
+{
+    struct log_options options = {.level = LOG_INFO, .file = file};
+
+    return log_open(&options, error);
+}
+
+static uint64_t monotonic_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+TEST(what_was_written_before_closing_is_in_the_file)
+{
+    struct log_source *source;
+    struct stat status;
+    struct log *log;
+    int error;
+
+    unlink(path);
+    log = file_log(path, &error);
+    check(log && (source = log_source_new(log)));
+    for (int i = 0; i < 1000; i++)
+        LOG(source, LOG_INFO, "line", LOG_NUMBER("number", i));
+    check(log_dropped(log) == 0);
+    log_close(&log);
+    check(content_read(path) && content_lines() == 1000);
+    check(strstr(content, "number=0\n") && strstr(content, "number=999\n"));
+    check(stat(path, &status) == 0 && (status.st_mode & 0007) == 0);
+}
+
+enum { THREADS = 4, THREAD_LINES = 5000 };
+
+static void *write_many(void *argument)
+{
+    struct log_source *source = argument;
+
+    for (int i = 0; i < THREAD_LINES; i++)
+        LOG(source, LOG_INFO, "line from a thread", LOG_NUMBER("number", i), LOG_TEXT("x", "yyyy"));
+    return NULL;
+}
+
+TEST(lines_of_many_threads_are_whole_in_order_and_written_or_counted)
+{
+    pthread_t threads[THREADS];
+    struct log_source *sources[THREADS];
+    struct log *log;
+    uint64_t dropped, whole = 0;
+    int error;
+
+    unlink(path);
+    log = file_log(path, &error);
+    check(log);
+    for (int i = 0; i < THREADS; i++) {
+        sources[i] = log_source_new(log);
+        check(sources[i] && pthread_create(&threads[i], NULL, write_many, sources[i]) == 0);
+    }
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    dropped = log_dropped(log);
+    log_close(&log);
+    check(content_read(path));
+    for (char *line = strtok(content, "\n"); line; line = strtok(NULL, "\n")) {
+        whole += strstr(line, " x=yyyy") != NULL;
+        check(strstr(line, " x=yyyy") || strstr(line, "log lines dropped"));
+    }
+    check(whole == THREADS * THREAD_LINES - dropped);
+}
+
+TEST(a_reopened_log_goes_on_in_a_new_file)
+{
+    struct log_source *source;
+    struct log *log;
+    int error;
+
+    unlink(path);
+    log = file_log(path, &error);
+    check(log && (source = log_source_new(log)));
+    LOG(source, LOG_INFO, "before");
+    while (!content_read(path)) /* woken at once: a few turns */
+        poll(NULL, 0, 1);
+    check(rename(path, moved) == 0);
+    log_reopen(log);
+    while (access(path, F_OK) != 0)
+        poll(NULL, 0, 1);
+    LOG(source, LOG_INFO, "after");
+    log_close(&log);
+    check(content_read(moved) && strstr(content, "before") && !strstr(content, "after"));
+    check(content_read(path) && strstr(content, "after") && !strstr(content, "before"));
+}
+
+TEST(a_file_that_cannot_be_opened_is_an_error)
+{
+    int error = 0;
+
+    check(!file_log("/nonexistent/log", &error) && error == -ENOENT);
+    check(!file_log(directory, &error) && error == -EISDIR);
+}
+
+TEST(a_full_disk_costs_lines_and_nothing_else)
+{
+    struct log_source *source;
+    struct log *log;
+    int error;
+
+    log = file_log("/dev/full", &error);
+    check(log && (source = log_source_new(log)));
+    for (int i = 0; i < 100; i++)
+        LOG(source, LOG_INFO, "line", LOG_NUMBER("number", i));
+    while (log_dropped(log) < 100)
+        poll(NULL, 0, 1);
+    LOG(source, LOG_INFO, "one more");
+    while (log_dropped(log) < 101)
+        poll(NULL, 0, 1);
+    log_close(&log);
+}
+
+TEST(a_line_cut_by_a_full_disk_is_ended_before_the_next)
+{
+    struct rlimit before, small = {1000, 0};
+    struct log_source *source;
+    struct log *log;
+    size_t cut;
+    int error;
+
+    unlink(path);
+    check(getrlimit(RLIMIT_FSIZE, &before) == 0);
+    small.rlim_max = before.rlim_max;
+    log = file_log(path, &error);
+    check(log && (source = log_source_new(log)));
+    check(setrlimit(RLIMIT_FSIZE, &small) == 0); /* SIGXFSZ would kill the process */
+    for (int i = 0; i < 100; i++)
+        LOG(source, LOG_INFO, "line", LOG_NUMBER("number", i));
+    while (!log_dropped(log))
+        poll(NULL, 0, 1);
+    check(setrlimit(RLIMIT_FSIZE, &before) == 0);
+    cut = content_read(path);
+    LOG(source, LOG_INFO, "room again");
+    log_close(&log);
+    check(content_read(path) > cut && content[cut] == '\n');
+    check(strstr(content, "room again\n") && strstr(content, "log lines dropped lines="));
+}
+
+TEST(a_blocked_pipe_stalls_nobody_and_closing_waits_at_most_a_second)
+{
+    struct log_source *source;
+    struct log *log;
+    uint64_t began;
+    int error, fifo;
+
+    unlink(path);
+    check(mkfifo(path, 0600) == 0);
+    fifo = open(path, O_RDONLY | O_NONBLOCK);
+    log = file_log(path, &error);
+    check(fifo >= 0 && log && (source = log_source_new(log)));
+    began = monotonic_ms();
+    for (int i = 0; i < 20000; i++) /* more than pipe and buffer hold */
+        LOG(source, LOG_INFO, "a line that nobody reads", LOG_NUMBER("number", i));
+    check(log_dropped(log) > 0);
+    check(monotonic_ms() - began < 900);
+    began = monotonic_ms();
+    log_close(&log);
+    check(monotonic_ms() - began < 1500);
+    close(fifo);
+    unlink(path);
+}
+
+TEST(what_a_slow_reader_missed_is_told_when_it_reads_again)
+{
+    struct log_source *source;
+    struct log *log;
+    ssize_t length;
+    bool told = false;
+    int error, fifo;
+
+    unlink(path);
+    check(mkfifo(path, 0600) == 0);
+    fifo = open(path, O_RDONLY | O_NONBLOCK);
+    log = file_log(path, &error);
+    check(fifo >= 0 && log && (source = log_source_new(log)));
+    while (!log_dropped(log))
+        LOG(source, LOG_INFO, "a line that nobody reads");
+    while (!told) {
+        struct pollfd fd = {.fd = fifo, .events = POLLIN};
+
+        check(poll(&fd, 1, 5000) == 1);
+        length = read(fifo, content, sizeof(content) - 1);
+        check(length > 0);
+        content[length] = '\0';
+        told = strstr(content, "log lines dropped lines=");
+    }
+    log_close(&log);
+    close(fifo);
+    unlink(path);
+}
+
+TEST(a_reader_that_went_away_is_no_signal)
+{
+    struct log_source *source;
+    struct log *log;
+    int error, fifo;
+
+    unlink(path);
+    check(mkfifo(path, 0600) == 0);
+    fifo = open(path, O_RDONLY | O_NONBLOCK);
+    log = file_log(path, &error);
+    check(fifo >= 0 && log && (source = log_source_new(log)));
+    close(fifo);
+    LOG(source, LOG_INFO, "into the void");
+    while (!log_dropped(log))
+        poll(NULL, 0, 1);
+    log_close(&log);
+    unlink(path);
+}
+
+TEST(stderr_blocked_for_ever_is_given_up_after_a_second_and_keeps_its_flags)
+{
+    int ends[2], saved = dup(STDERR_FILENO), error, flags;
+    struct log_source *source;
+    struct log *log;
+    uint64_t began;
+
+    check(saved >= 0 && pipe(ends) == 0);
+    dup2(ends[1], STDERR_FILENO);
+    log = file_log("stderr", &error);
+    source = log ? log_source_new(log) : NULL;
+    for (int i = 0; source && i < 5000; i++)
+        LOG(source, LOG_INFO, "a line that nobody reads");
+    flags = fcntl(STDERR_FILENO, F_GETFL);
+    began = monotonic_ms();
+    log_close(&log);
+    dup2(saved, STDERR_FILENO);
+    check(source && monotonic_ms() - began < 1500);
+    check(!(flags & O_NONBLOCK));
+    close(ends[0]);
+    close(ends[1]);
+    close(saved);
+}
+
+TEST(opening_survives_any_failed_allocation)
+{
+    for (uint64_t n = 1;; n++) {
+        struct log_source *source = NULL;
+        struct log *log;
+        bool failed;
+        int error = 0;
+
+        mem_count(true);
+        mem_fail_at(n);
+        log = file_log(path, &error);
+        if (log)
+            source = log_source_new(log);
+        failed = mem_failed();
+        mem_fail_at(0);
+        check(failed == !source && (log || error == -ENOMEM));
+        log_close(&log);
+        check(mem_live() == 0);
+        mem_count(false);
+        if (!failed)
+            break;
+    }
+}

@@ -1,0 +1,327 @@
+#include "core/ring.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+
+#include "core/mem.h"
+#include "core/ring_probe.h"
+#include "tests/unit/real_worker.h"
+
+/* An op that remembers how it ended. */
+struct probe {
+    struct op op;
+    struct op_result result;
+    int count, finals;
+};
+
+static void probe_done(struct op *op, struct op_result result)
+{
+    struct probe *probe = container_of(op, struct probe, op);
+
+    probe->result = result;
+    probe->count++;
+    probe->finals += result.final;
+}
+
+static void probe_init(struct probe *probe)
+{
+    *probe = (struct probe){0};
+    op_init(&probe->op, probe_done);
+}
+
+BOTH(a_receive_hands_over_the_chunk_that_was_filled)
+{
+    struct real_worker real;
+    struct probe probe;
+    int ours, theirs;
+
+    check(real_worker_open(&real, without));
+    loopback_pair(&ours, &theirs);
+    probe_init(&probe);
+    ring_recv(real.worker.ring, &probe.op, ours, &real.worker.tcp_group);
+    turn_some(&real);
+    check(probe.count == 0 && probe.op.busy);
+    check(write(theirs, "hello", 5) == 5);
+    check(turn_until(&real, probe.finals == 1));
+    check(probe.result.res == 5 && memcmp(probe.result.chunk->data, "hello", 5) == 0);
+    check(real.worker.tcp_group.published == real.worker.tcp_group.count);
+    check(!probe.op.busy);
+    chunk_drop(probe.result.chunk);
+    close(theirs);
+    ring_recv(real.worker.ring, &probe.op, ours, &real.worker.tcp_group);
+    check(turn_until(&real, probe.finals == 2));
+    check(probe.result.res == 0 && !probe.result.chunk);
+    close(ours);
+    worker_release(&real.worker);
+}
+
+BOTH(a_receive_says_when_more_waits)
+{
+    struct real_worker real;
+    static char bytes[20000];
+    struct probe probe;
+    int ours, theirs;
+
+    check(real_worker_open(&real, without));
+    loopback_pair(&ours, &theirs);
+    check(write(theirs, bytes, sizeof(bytes)) == sizeof(bytes));
+    probe_init(&probe);
+    ring_recv(real.worker.ring, &probe.op, ours, &real.worker.tcp_group);
+    check(turn_until(&real, probe.finals == 1));
+    check(probe.result.more_waits && !probe.op.drained);
+    chunk_drop(probe.result.chunk);
+    ring_recv(real.worker.ring, &probe.op, ours, &real.worker.tcp_group);
+    check(turn_until(&real, probe.finals == 2));
+    check(!probe.result.more_waits && probe.op.drained);
+    chunk_drop(probe.result.chunk);
+    close(theirs);
+    close(ours);
+    worker_release(&real.worker);
+}
+
+BOTH(a_receive_now_from_a_dry_socket_ends_at_once)
+{
+    char byte;
+    struct iovec iov = {&byte, 1};
+    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+    struct real_worker real;
+    struct probe probe;
+    int ours, theirs;
+
+    check(real_worker_open(&real, without));
+    loopback_pair(&ours, &theirs);
+    probe_init(&probe);
+    ring_recv_now(real.worker.ring, &probe.op, ours, &message);
+    check(turn_until(&real, probe.finals == 1));
+    check(probe.result.res == -EAGAIN);
+    close(theirs);
+    close(ours);
+    worker_release(&real.worker);
+}
+
+BOTH(more_requests_than_the_queue_holds_all_complete_and_at_most_256_a_turn)
+{
+    enum { COUNT = 3000 };
+    struct probe *probes = mem_new(COUNT * sizeof(*probes));
+    int event = eventfd(1, EFD_CLOEXEC), done = 0;
+    struct real_worker real;
+
+    check(probes && real_worker_open(&real, without));
+    for (int i = 0; i < COUNT; i++) {
+        probe_init(&probes[i]);
+        ring_poll(real.worker.ring, &probes[i].op, event, POLLIN);
+    }
+    for (int turn = 0; done < COUNT && turn < 100; turn++) {
+        int before = done;
+
+        check(ring_turn(real.worker.ring, 0) == 0);
+        done = 0;
+        for (int i = 0; i < COUNT; i++)
+            done += probes[i].finals;
+        check(done - before <= 256);
+    }
+    check(done == COUNT);
+    close(event);
+    worker_release(&real.worker);
+    mem_free(probes);
+}
+
+BOTH(a_cancelled_op_stays_busy_until_its_one_final_completion)
+{
+    enum { COUNT = 2500 };
+    struct probe *probes = mem_new(COUNT * sizeof(*probes));
+    int event = eventfd(0, EFD_CLOEXEC);
+    struct real_worker real;
+
+    check(probes && real_worker_open(&real, without));
+    for (int i = 0; i < COUNT; i++) {
+        probe_init(&probes[i]);
+        ring_poll(real.worker.ring, &probes[i].op, event, POLLIN);
+    }
+    turn_some(&real);
+    for (int i = 0; i < COUNT; i++) {
+        ring_cancel(real.worker.ring, &probes[i].op);
+        ring_cancel(real.worker.ring, &probes[i].op);
+        check(probes[i].op.busy && probes[i].count == 0);
+    }
+    check(turn_until(&real, ring_busy(real.worker.ring) == 1));
+    for (int i = 0; i < COUNT; i++)
+        check(probes[i].finals == 1 && probes[i].count == 1 && probes[i].result.res == -ECANCELED);
+    close(event);
+    worker_release(&real.worker);
+    mem_free(probes);
+}
+
+BOTH(an_op_cancelled_in_the_turn_that_started_it_ends)
+{
+    struct real_worker real;
+    struct probe probe;
+    int ours, theirs;
+
+    check(real_worker_open(&real, without));
+    loopback_pair(&ours, &theirs);
+    probe_init(&probe);
+    ring_recv(real.worker.ring, &probe.op, ours, &real.worker.tcp_group);
+    ring_cancel(real.worker.ring, &probe.op);
+    check(turn_until(&real, probe.finals == 1));
+    check(probe.result.res == -ECANCELED);
+    close(theirs);
+    close(ours);
+    worker_release(&real.worker);
+}
+
+BOTH(a_dry_group_resumes_its_receivers_when_chunks_come_back)
+{
+    struct pool_limits limits = {
+        {4, 70, 16}
+    };
+    struct real_worker real;
+    struct chunk *held[70];
+    struct probe probe;
+    int ours, theirs, count = 0;
+
+    check(real_worker_open_with(&real, without, limits));
+    loopback_pair(&ours, &theirs);
+    probe_init(&probe);
+    while (count < 70 && real.worker.tcp_group.published) {
+        check(write(theirs, "x", 1) == 1);
+        ring_recv(real.worker.ring, &probe.op, ours, &real.worker.tcp_group);
+        check(turn_until(&real, !probe.op.busy));
+        held[count++] = probe.result.chunk;
+    }
+    check(count == 70);
+    check(write(theirs, "y", 1) == 1);
+    ring_recv(real.worker.ring, &probe.op, ours, &real.worker.tcp_group);
+    check(turn_until(&real, !probe.op.busy));
+    check(probe.result.res == -ENOBUFS && ring_stats(real.worker.ring)->dry == 1);
+    ring_wait_for_chunks(real.worker.ring, &probe.op);
+    turn_some(&real);
+    check(probe.op.busy);
+    chunk_drop(held[--count]);
+    check(turn_until(&real, !probe.op.busy));
+    check(probe.result.res == -EAGAIN && probe.result.final);
+    ring_recv(real.worker.ring, &probe.op, ours, &real.worker.tcp_group);
+    check(turn_until(&real, !probe.op.busy));
+    check(probe.result.res == 1 && probe.result.chunk->data[0] == 'y');
+    held[count++] = probe.result.chunk;
+    while (count)
+        chunk_drop(held[--count]);
+    close(theirs);
+    close(ours);
+    worker_release(&real.worker);
+}
+
+BOTH(an_op_that_waits_for_chunks_can_be_cancelled)
+{
+    struct pool_limits limits = {
+        {4, 0, 16}
+    };
+    struct real_worker real;
+    struct probe probe;
+    int ours, theirs;
+
+    check(real_worker_open_with(&real, without, limits));
+    loopback_pair(&ours, &theirs);
+    check(write(theirs, "x", 1) == 1);
+    probe_init(&probe);
+    ring_recv(real.worker.ring, &probe.op, ours, &real.worker.tcp_group);
+    check(turn_until(&real, !probe.op.busy));
+    check(probe.result.res == -ENOBUFS);
+    ring_wait_for_chunks(real.worker.ring, &probe.op);
+    ring_cancel(real.worker.ring, &probe.op);
+    check(probe.op.busy && probe.finals == 1);
+    check(turn_until(&real, !probe.op.busy));
+    check(probe.result.res == -ECANCELED && probe.finals == 2);
+    close(theirs);
+    close(ours);
+    worker_release(&real.worker);
+}
+
+BOTH(a_poll_for_errors_sleeps_through_a_half_close_and_wakes_for_a_reset)
+{
+    struct real_worker real;
+    struct probe probe;
+    int ours, theirs;
+
+    check(real_worker_open(&real, without));
+    loopback_pair(&ours, &theirs);
+    probe_init(&probe);
+    check(shutdown(theirs, SHUT_WR) == 0);
+    ring_poll(real.worker.ring, &probe.op, ours, 0);
+    turn_some(&real);
+    check(probe.count == 0 && probe.op.busy);
+    sock_reset_on_close(&os_linux, theirs);
+    close(theirs);
+    check(turn_until(&real, probe.count > 0));
+    check(probe.result.res & (POLLERR | POLLHUP));
+    ring_cancel(real.worker.ring, &probe.op);
+    check(turn_until(&real, !probe.op.busy));
+    close(ours);
+    worker_release(&real.worker);
+}
+
+BOTH(an_accept_without_descriptors_surfaces_as_an_error)
+{
+    struct rlimit old, tight;
+    struct real_worker real;
+    struct probe probe;
+    struct addr addr;
+    int listener, user, last;
+
+    check(real_worker_open(&real, without));
+    listener = loopback_listen(&addr);
+    user = socket(AF_INET, SOCK_STREAM, 0);
+    check(getrlimit(RLIMIT_NOFILE, &old) == 0);
+    last = dup(user);
+    close(last);
+    tight = (struct rlimit){(rlim_t)last, old.rlim_max};
+    check(setrlimit(RLIMIT_NOFILE, &tight) == 0);
+    probe_init(&probe);
+    ring_accept_multi(real.worker.ring, &probe.op, listener);
+    check(connect(user, &addr.sa, addr.length) == 0);
+    check(turn_until(&real, probe.finals == 1));
+    check(setrlimit(RLIMIT_NOFILE, &old) == 0);
+    check(probe.result.res == -EMFILE);
+    ring_accept_multi(real.worker.ring, &probe.op, listener);
+    check(turn_until(&real, probe.result.res > 0));
+    check(!probe.result.final);
+    close(probe.result.res);
+    ring_cancel(real.worker.ring, &probe.op);
+    check(turn_until(&real, !probe.op.busy));
+    close(user);
+    close(listener);
+    worker_release(&real.worker);
+}
+
+static bool explains(int error, const char *release, int disabled, const char *word)
+{
+    char text[256];
+
+    ring_explain(error, release, disabled, text, sizeof(text));
+    return strstr(text, word) && strlen(text) < sizeof(text) - 1;
+}
+
+TEST(a_refusal_names_what_forbids_the_ring_and_what_to_do)
+{
+    check(explains(-ENOSYS, "4.19.0-27-amd64", -1, "6.1 or newer"));
+    check(explains(-EINVAL, "6.0.12", -1, "too old: Linux 6.0.12"));
+    check(explains(-EPERM, "6.12.0", 2, "io_uring_disabled=0"));
+    check(explains(-EPERM, "6.12.0", 1, "io_uring_group"));
+    check(explains(-EPERM, "6.12.0", 0, "seccomp"));
+    check(explains(-ENOSYS, "6.12.0", 0, "seccomp"));
+    check(explains(-ENOSYS, "6.12.0", -1, "CONFIG_IO_URING"));
+    check(explains(-ENOMEM, "6.1.0", -1, "LimitMEMLOCK"));
+    check(explains(-EMFILE, "6.1.0", -1, "LimitNOFILE"));
+    check(explains(-EINVAL, "6.12.0", 0, "Invalid argument"));
+}
+
+TEST(accelerators_are_switched_off_by_name)
+{
+    check(accelerators_wanted(NULL) == (1u << ACCELERATOR_COUNT) - 1);
+    check(accelerators_wanted("all") == 0);
+    check(accelerators_wanted("ring_fd,unknown,") ==
+          (((1u << ACCELERATOR_COUNT) - 1) & ~(1u << ACCELERATOR_RING_FD)));
+    check(strcmp(accelerator_name(ACCELERATOR_SUBMIT_ALL), "submit_all") == 0);
+}
