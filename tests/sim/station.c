@@ -67,10 +67,10 @@ void station_start(struct station *station, struct sim *sim, struct sim_host *ho
     options.worker = station->worker;
     options.settings = station->settings;
     station->relay = relay_new(&options, error, sizeof(error));
-    if (station->relay && relay_start(station->relay, error, sizeof(error)) == 0)
-        return;
-    station_failed(station, "relay", error);
-    relay_free(&station->relay);
+    if (!station->relay || relay_start(station->relay, error, sizeof(error)) < 0) {
+        station_failed(station, "relay", error);
+        station_stop(station);
+    }
 }
 
 static bool station_has_ended(void *context)
