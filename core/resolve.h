@@ -1,9 +1,9 @@
 /* core/resolve.h - host names to addresses, by c-ares, on the control thread.
  *
- * Owner of a request: who embeds it, until its mail has run.  Thread: resolve_ask may be called by any
- * worker; the answer comes as mail on that worker.  A request that was asked cannot be taken back:
- * its owner waits for the answer before it goes (it comes within the resolver's own limit, 10 s).
- * Numeric hosts are answered too, without a query. */
+ * Owner of a request: who embeds it, until its mail has run.  Thread: resolve_ask may be called by
+ * any worker; the answer comes as mail on that worker.  A request that was asked cannot be taken
+ * back: its owner waits for the answer before it goes, at most as long as the resolver's own limit.
+ * Numeric hosts are answered by mail too, without a query and with a ttl_s of UINT32_MAX. */
 #ifndef CORE_RESOLVE_H
 #define CORE_RESOLVE_H
 
@@ -26,7 +26,7 @@ struct resolve_request {
     int error; /* 0, or -ENOENT (no such name), -ETIMEDOUT, -EAGAIN (no name server), -ENOMEM */
     uint32_t count;
     struct addr addrs[RESOLVE_MAX];
-    uint32_t ttl_s;
+    uint32_t ttl_s; /* of the address that expires first; 0 from /etc/hosts */
     /* Private to the resolver. */
     struct mail mail;
     struct resolve_request *next;
@@ -41,14 +41,26 @@ static inline void resolve_ask(struct resolver *resolver, struct resolve_request
     resolver->ask(resolver, request);
 }
 
-/* The c-ares one.  The control thread polls its descriptors: */
-struct ares_resolver;
+/* The c-ares one.  Names in /etc/hosts are known; resolv.conf, its search list included, is read
+ * when the resolver is opened, and again, in the background, when it has changed. */
+struct resolver_options {
+    const char *resolv_conf; /* NULL: /etc/resolv.conf; borrowed, like the next, until the close */
+    const char *hosts_file;  /* NULL: /etc/hosts */
+    uint32_t try_ms;         /* how long the first server has; 0: 2 s */
+    uint32_t limit_ms;       /* for one request altogether; 0: 10 s */
+};
+struct resolver *resolver_open(int *error) MUST_CHECK; /* NULL: *error is -errno */
+struct resolver *resolver_open_with(const struct resolver_options *options, int *error) MUST_CHECK;
+/* Answers what is open with -EAGAIN, by mail; nobody asks any more. */
+void resolver_close(struct resolver **resolver);
+
+/* The control thread polls for it: fills up to `room` (RESOLVER_FDS suffice) pollfds, of which the
+ * first is the wake-up eventfd, lowers *timeout_ms (-1: for ever), returns how many.  After
+ * poll(2), whatever it returned, resolver_ready does the work. */
+enum { RESOLVER_FDS = 32 };
 struct pollfd;
-struct resolver *resolver_open(int *error) MUST_CHECK;
-void resolver_close(struct resolver **resolver); /* answers what is open with -EAGAIN */
-/* Fills up to `room` pollfds (the first is the wake-up eventfd) and lowers *timeout_ms; returns how
- * many.  After poll(2), resolver_ready does the work.  Control thread only. */
-uint32_t resolver_poll(struct resolver *resolver, struct pollfd *fds, uint32_t room, int *timeout_ms);
+uint32_t resolver_poll(struct resolver *resolver, struct pollfd *fds, uint32_t room,
+                       int *timeout_ms);
 void resolver_ready(struct resolver *resolver, const struct pollfd *fds, uint32_t count);
 
 #endif

@@ -1,0 +1,511 @@
+#include "core/resolve.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/mem.h"
+#include "tests/unit/test.h"
+
+/* ---- a worker that is only a mailbox ---- */
+
+static pthread_mutex_t mailbox_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct mail *mailbox;
+static struct worker worker;
+
+void worker_post(struct worker *to, struct mail *mail)
+{
+    pthread_mutex_lock(&mailbox_lock);
+    mail->next = mailbox;
+    mailbox = mail;
+    pthread_mutex_unlock(&mailbox_lock);
+}
+
+static void mailbox_run(void)
+{
+    struct mail *mail, *next;
+
+    pthread_mutex_lock(&mailbox_lock);
+    mail = mailbox;
+    mailbox = NULL;
+    pthread_mutex_unlock(&mailbox_lock);
+    for (; mail; mail = next) {
+        next = mail->next;
+        mail->run(mail);
+    }
+}
+
+/* ---- a name server on loopback ---- */
+
+enum { TYPE_A = 1, TYPE_AAAA = 28, SERVFAIL = 2, NXDOMAIN = 3, REFUSED = 5 };
+
+static const struct zone_row {
+    const char *name;
+    int code;       /* -1: says nothing, -2: says nonsense */
+    int fours;      /* A records: 192.0.2.1 … */
+    int sixes;      /* AAAA records: 2001:db8::1 … */
+    uint32_t ttl_s; /* of the first; each further one lives a second less */
+} zone[] = {
+    {"one.test",      0,        1,  0, 30 },
+    {"six.test",      0,        0,  1, 40 },
+    {"many.test",     0,        3,  2, 100},
+    {"lots.test",     0,        12, 0, 60 },
+    {"empty.test",    0,        0,  0, 0  },
+    {"silent.test",   -1,       0,  0, 0  },
+    {"nonsense.test", -2,       0,  0, 0  },
+    {"fail.test",     SERVFAIL, 0,  0, 0  },
+    {"refused.test",  REFUSED,  0,  0, 0  },
+};
+
+static struct {
+    int fd;
+    uint16_t port;
+    uint32_t queries;
+} server;
+
+static char resolv_conf[] = "/tmp/resolve_test.XXXXXX";
+
+__attribute__((constructor)) static void resolv_conf_make(void)
+{
+    int fd = mkstemp(resolv_conf);
+
+    if (fd < 0)
+        abort();
+    close(fd);
+}
+
+__attribute__((destructor)) static void resolv_conf_remove(void)
+{
+    unlink(resolv_conf);
+}
+
+/* A new file each time, as the tools do that keep resolv.conf. */
+static bool resolv_conf_write(uint16_t port)
+{
+    char path[sizeof(resolv_conf) + 4];
+    FILE *file;
+    bool written;
+
+    snprintf(path, sizeof(path), "%s.new", resolv_conf);
+    file = fopen(path, "w");
+    written = file && fprintf(file, "nameserver 127.0.0.1:%u\n", port) > 0;
+    return file && fclose(file) == 0 && written && rename(path, resolv_conf) == 0;
+}
+
+static bool server_open(void)
+{
+    struct addr addr;
+    socklen_t length = sizeof(addr.in4);
+
+    if (addr_parse(&addr, "127.0.0.1:0"))
+        return false;
+    server.fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (server.fd < 0 || bind(server.fd, &addr.sa, addr.length) ||
+        getsockname(server.fd, &addr.sa, &length))
+        return false;
+    server.port = addr_port(&addr);
+    server.queries = 0;
+    return resolv_conf_write(server.port);
+}
+
+/* Returns the bytes of the question section, 0 when malformed; the name goes to `name`. */
+static size_t question_read(const uint8_t *packet, size_t length, char name[256], int *type)
+{
+    size_t at = 12, out = 0;
+
+    while (at < length && packet[at]) {
+        size_t label = packet[at++];
+
+        if (at + label > length || out + label + 2 > 256)
+            return 0;
+        memcpy(name + out, packet + at, label);
+        out += label;
+        name[out++] = '.';
+        at += label;
+    }
+    name[out ? out - 1 : 0] = '\0';
+    if (at + 5 > length)
+        return 0;
+    *type = packet[at + 1] << 8 | packet[at + 2];
+    return at + 5 - 12;
+}
+
+static size_t answer_add(uint8_t *to, int type, uint32_t ttl_s, int number)
+{
+    static const uint8_t four[4] = {192, 0, 2, 0}, six[16] = {0x20, 0x01, 0x0d, 0xb8};
+    size_t size = type == TYPE_A ? 4 : 16;
+    const uint8_t head[12] = {0xc0, 12, 0, (uint8_t)type,  0, 1,
+                              0,    0,  0, (uint8_t)ttl_s, 0, (uint8_t)size};
+
+    memcpy(to, head, sizeof(head));
+    memcpy(to + 12, type == TYPE_A ? four : six, size);
+    to[12 + size - 1] = (uint8_t)number;
+    return 12 + size;
+}
+
+static size_t server_answer(uint8_t packet[1024], size_t question, int type,
+                            const struct zone_row *row)
+{
+    int count = !row ? 0 : type == TYPE_A ? row->fours : type == TYPE_AAAA ? row->sixes : 0;
+    size_t length = 12 + question;
+
+    packet[2] = 0x81;
+    packet[3] = (uint8_t)(0x80 | (row ? row->code : NXDOMAIN));
+    memset(packet + 6, 0, 6); /* no additional section, so no EDNS */
+    packet[7] = (uint8_t)count;
+    for (int i = 0; i < count; i++)
+        length += answer_add(packet + length, type, row->ttl_s - (uint32_t)i, i + 1);
+    return length;
+}
+
+static void server_serve(void)
+{
+    struct sockaddr_in peer;
+    socklen_t peer_length = sizeof(peer);
+    uint8_t packet[1024];
+    char name[256];
+    int type = 0;
+    ssize_t length = recvfrom(server.fd, packet, 512, 0, (struct sockaddr *)&peer, &peer_length);
+    size_t question = length > 12 ? question_read(packet, (size_t)length, name, &type) : 0;
+    const struct zone_row *row = NULL;
+    size_t answer;
+
+    if (!question)
+        return;
+    server.queries++;
+    for (size_t i = 0; i < ARRAY_COUNT(zone); i++) {
+        if (strcasecmp(zone[i].name, name) == 0)
+            row = &zone[i];
+    }
+    if (row && row->code == -1)
+        return;
+    answer = row && row->code == -2 ? 5 : server_answer(packet, question, type, row);
+    sendto(server.fd, packet, answer, 0, (struct sockaddr *)&peer, peer_length);
+}
+
+/* ---- asking ---- */
+
+static struct resolver *resolver;
+static uint32_t answered;
+
+static void note_answer(struct resolve_request *request)
+{
+    answered++;
+}
+
+static bool begin(const struct resolver_options *more)
+{
+    struct resolver_options options = more ? *more : (struct resolver_options){0};
+    int error;
+
+    if (!server_open())
+        return false;
+    options.resolv_conf = resolv_conf;
+    if (!options.hosts_file)
+        options.hosts_file = "/dev/null";
+    resolver = resolver_open_with(&options, &error);
+    answered = 0;
+    return resolver;
+}
+
+static void end(void)
+{
+    resolver_close(&resolver);
+    mailbox_run();
+    close(server.fd);
+}
+
+static void ask(struct resolve_request *request, const char *host)
+{
+    *request = (struct resolve_request){.port = 443, .worker = &worker, .done = note_answer};
+    snprintf(request->host, sizeof(request->host), "%s", host);
+    resolve_ask(resolver, request);
+}
+
+/* What the control thread does, and the name server's turn. */
+static void turn(void)
+{
+    struct pollfd fds[RESOLVER_FDS + 1];
+    int timeout_ms = 5000;
+    uint32_t count = resolver_poll(resolver, fds, RESOLVER_FDS, &timeout_ms);
+
+    fds[count] = (struct pollfd){.fd = server.fd, .events = POLLIN};
+    if (poll(fds, count + 1, timeout_ms) > 0 && fds[count].revents)
+        server_serve();
+    resolver_ready(resolver, fds, count);
+    mailbox_run();
+}
+
+static void wait_for(uint32_t count)
+{
+    while (answered < count)
+        turn();
+}
+
+static bool has_addr(const struct resolve_request *request, const char *text)
+{
+    struct addr addr;
+
+    if (addr_parse(&addr, text))
+        return false;
+    for (uint32_t i = 0; i < request->count; i++) {
+        if (addr_equal(&request->addrs[i], &addr))
+            return true;
+    }
+    return false;
+}
+
+static uint64_t monotonic_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+TEST(a_name_is_answered_with_its_address_port_and_ttl)
+{
+    struct resolve_request request;
+
+    check(begin(NULL));
+    ask(&request, "one.test");
+    wait_for(1);
+    check(request.error == 0 && request.count == 1 && request.ttl_s == 30);
+    check(has_addr(&request, "192.0.2.1:443"));
+    end();
+}
+
+TEST(a_name_with_only_ipv6_is_answered)
+{
+    struct resolve_request request;
+
+    check(begin(NULL));
+    ask(&request, "six.test");
+    wait_for(1);
+    check(request.error == 0 && request.count == 1 && request.ttl_s == 40);
+    check(has_addr(&request, "[2001:db8::1]:443"));
+    end();
+}
+
+TEST(all_addresses_of_both_families_come_with_the_shortest_ttl)
+{
+    struct resolve_request request;
+
+    check(begin(NULL));
+    ask(&request, "many.test");
+    wait_for(1);
+    check(request.error == 0 && request.count == 5 && request.ttl_s == 98);
+    check(has_addr(&request, "192.0.2.1:443") && has_addr(&request, "192.0.2.3:443"));
+    check(has_addr(&request, "[2001:db8::1]:443") && has_addr(&request, "[2001:db8::2]:443"));
+    end();
+}
+
+TEST(more_addresses_than_a_request_holds_are_left_out)
+{
+    struct resolve_request request;
+
+    check(begin(NULL));
+    ask(&request, "lots.test");
+    wait_for(1);
+    check(request.error == 0 && request.count == RESOLVE_MAX);
+    end();
+}
+
+TEST(a_name_that_does_not_exist_or_has_no_address_is_enoent)
+{
+    struct resolve_request unknown, empty;
+
+    check(begin(NULL));
+    ask(&unknown, "unknown.test");
+    ask(&empty, "empty.test");
+    wait_for(2);
+    check(unknown.error == -ENOENT && unknown.count == 0);
+    check(empty.error == -ENOENT && empty.count == 0);
+    end();
+}
+
+TEST(a_server_that_fails_or_refuses_is_eagain)
+{
+    struct resolve_request fail, refused;
+
+    check(begin(&(struct resolver_options){.try_ms = 250}));
+    ask(&fail, "fail.test");
+    ask(&refused, "refused.test");
+    wait_for(2);
+    check(fail.error == -EAGAIN && refused.error == -EAGAIN);
+    end();
+}
+
+TEST(a_silent_server_is_etimedout_at_the_limit_and_not_before_a_second_try)
+{
+    struct resolve_request request;
+    uint64_t began = monotonic_ms();
+
+    check(begin(&(struct resolver_options){.try_ms = 250, .limit_ms = 700}));
+    ask(&request, "silent.test.");
+    wait_for(1);
+    check(request.error == -ETIMEDOUT && request.count == 0);
+    check(monotonic_ms() - began >= 250 && monotonic_ms() - began < 2000);
+    check(server.queries > 2); /* A and AAAA, each again */
+    end();
+}
+
+TEST(what_is_not_dns_is_not_believed)
+{
+    struct resolve_request request;
+
+    check(begin(&(struct resolver_options){.try_ms = 250, .limit_ms = 600}));
+    ask(&request, "nonsense.test.");
+    wait_for(1);
+    check((request.error == -ETIMEDOUT || request.error == -EAGAIN) && request.count == 0);
+    end();
+}
+
+TEST(the_limit_holds_whatever_the_tries_would_take)
+{
+    struct resolve_request request;
+    uint64_t began = monotonic_ms();
+
+    check(begin(&(struct resolver_options){.try_ms = 60000, .limit_ms = 100}));
+    ask(&request, "silent.test.");
+    wait_for(1);
+    check(request.error == -ETIMEDOUT && monotonic_ms() - began < 2000);
+    ask(&request, "one.test"); /* the resolver goes on; the late answer harms nobody */
+    wait_for(2);
+    check(request.error == 0);
+    end();
+}
+
+TEST(a_numeric_host_is_answered_without_a_query_by_mail)
+{
+    struct resolve_request four, six;
+
+    check(begin(NULL));
+    ask(&four, "192.0.2.7");
+    ask(&six, "2001:db8::7");
+    check(answered == 0);
+    mailbox_run();
+    check(answered == 2 && server.queries == 0);
+    check(four.error == 0 && has_addr(&four, "192.0.2.7:443") && four.ttl_s == UINT32_MAX);
+    check(six.error == 0 && has_addr(&six, "[2001:db8::7]:443"));
+    end();
+}
+
+TEST(names_in_the_hosts_file_are_answered_without_a_query)
+{
+    char path[] = "/tmp/resolve_test.XXXXXX";
+    struct resolve_request request;
+    int fd = mkstemp(path);
+
+    check(fd >= 0 && dprintf(fd, "192.0.2.99 origin.internal origin\n") > 0);
+    check(begin(&(struct resolver_options){.hosts_file = path}));
+    ask(&request, "origin.internal");
+    wait_for(1);
+    check(request.error == 0 && has_addr(&request, "192.0.2.99:443") && server.queries == 0);
+    check(request.ttl_s == 0);
+    end();
+    close(fd);
+    unlink(path);
+}
+
+TEST(closing_answers_what_is_open)
+{
+    struct resolve_request asked, started;
+
+    check(begin(NULL));
+    ask(&started, "silent.test.");
+    turn();
+    ask(&asked, "silent.test.");
+    resolver_close(&resolver);
+    check(!resolver);
+    mailbox_run();
+    check(answered == 2 && asked.error == -EAGAIN && started.error == -EAGAIN);
+    close(server.fd);
+}
+
+TEST(an_idle_resolver_asks_for_no_wake_up)
+{
+    struct pollfd fds[RESOLVER_FDS];
+    int timeout_ms = -1;
+
+    check(begin(NULL));
+    check(resolver_poll(resolver, fds, RESOLVER_FDS, &timeout_ms) == 1 && timeout_ms == -1);
+    end();
+}
+
+TEST(a_changed_resolv_conf_leads_to_the_new_server)
+{
+    struct resolve_request request;
+
+    check(begin(NULL));
+    ask(&request, "one.test");
+    wait_for(1);
+    check(request.error == 0 && server.queries > 0);
+    close(server.fd);
+    check(server_open()); /* writes the file anew */
+    do { /* it is read in the background: the first may still go to the old server */
+        ask(&request, "six.test");
+        wait_for(answered + 1);
+    } while (request.error);
+    check(request.count == 1 && server.queries > 0);
+    end();
+}
+
+enum { ASKERS = 4, ASKS = 50 };
+static struct resolve_request many[ASKERS][ASKS];
+
+static void *ask_many(void *argument)
+{
+    struct resolve_request *requests = argument;
+
+    for (int i = 0; i < ASKS; i++)
+        ask(&requests[i], i % 2 ? "one.test" : "192.0.2.1");
+    return NULL;
+}
+
+TEST(many_threads_may_ask_at_once)
+{
+    pthread_t threads[ASKERS];
+
+    check(begin(NULL));
+    for (int i = 0; i < ASKERS; i++)
+        check(pthread_create(&threads[i], NULL, ask_many, many[i]) == 0);
+    wait_for(ASKERS * ASKS);
+    for (int i = 0; i < ASKERS; i++) {
+        pthread_join(threads[i], NULL);
+        for (int j = 0; j < ASKS; j++)
+            check(many[i][j].error == 0 && has_addr(&many[i][j], "192.0.2.1:443"));
+    }
+    end();
+}
+
+TEST(any_single_failed_allocation_is_an_answer_or_a_refusal_to_open)
+{
+    for (uint64_t n = 1;; n++) {
+        struct resolve_request request = {.error = 1};
+        bool opened, failed;
+
+        mem_count(true);
+        mem_fail_at(n);
+        opened = begin(&(struct resolver_options){.try_ms = 250, .limit_ms = 500});
+        if (opened) {
+            ask(&request, "one.test.");
+            wait_for(1);
+            check(request.error == 0 ? request.count == 1 : request.count == 0);
+            end();
+        } else {
+            close(server.fd);
+        }
+        failed = mem_failed();
+        mem_fail_at(0);
+        check(mem_live() == 0);
+        mem_count(false);
+        if (!failed)
+            break;
+    }
+}
