@@ -89,7 +89,7 @@ static void closing_of_ours(struct quic_connection *connection, int rv)
         connection->closing.reason = REASON_PEER_TIMEOUT;
     handshake_ccerr(&connection->handshake, rv, &connection->close_with);
     if (connection->handshake.failed)
-        connection->closing.reason = handshake_failure(&connection->handshake, &text);
+        connection->closing.reason = handshake_reason(&connection->handshake, &text);
     connection->closing.code = connection->close_with.error_code;
     closing_set_text(&connection->closing, text, strlen(text));
 }
