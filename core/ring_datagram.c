@@ -1,7 +1,10 @@
 #include <netinet/udp.h>
+#include <stdalign.h>
 #include <string.h>
 
 #include "core/ring_uring.h"
+
+enum { CONTROL_MAX = 256 };
 
 /* A control message, and where its value goes. */
 typedef void control_fn(const struct cmsghdr *control, struct datagram_in *in);
@@ -74,23 +77,35 @@ static void control_parse(const struct cmsghdr *control, struct datagram_in *in)
     }
 }
 
+/* In the chunk the control messages follow the address and are not aligned. */
+static void controls_parse(const struct msghdr *message, const struct io_uring_recvmsg_out *out,
+                           struct datagram_in *in)
+{
+    alignas(struct cmsghdr) uint8_t copy[CONTROL_MAX];
+    struct msghdr walk = {.msg_control = copy, .msg_controllen = out->controllen};
+
+    memcpy(copy, (const uint8_t *)(out + 1) + message->msg_namelen, out->controllen);
+    for (struct cmsghdr *control = CMSG_FIRSTHDR(&walk); control;
+         control = CMSG_NXTHDR(&walk, control))
+        control_parse(control, in);
+}
+
 bool uring_datagram(const struct op *op, struct op_result result, struct datagram_in *in)
 {
     struct msghdr *message = op->message;
     struct io_uring_recvmsg_out *out;
-    struct cmsghdr *control;
 
+    must(message->msg_controllen <= CONTROL_MAX);
     *in = (struct datagram_in){0};
     if (result.res < 0 || !result.chunk)
         return false;
     out = io_uring_recvmsg_validate(result.chunk->data, result.res, message);
-    if (!out || (out->flags & (MSG_TRUNC | MSG_CTRUNC)) || out->namelen > message->msg_namelen)
+    if (!out || (out->flags & (MSG_TRUNC | MSG_CTRUNC)) || out->namelen > message->msg_namelen ||
+        out->controllen > message->msg_controllen)
         return false;
     in->data = io_uring_recvmsg_payload(out, message);
     in->length = io_uring_recvmsg_payload_length(out, result.res, message);
     addr_from_sockaddr(&in->peer, io_uring_recvmsg_name(out), out->namelen);
-    for (control = io_uring_recvmsg_cmsg_firsthdr(out, message); control;
-         control = io_uring_recvmsg_cmsg_nexthdr(out, message, control))
-        control_parse(control, in);
+    controls_parse(message, out, in);
     return true;
 }
