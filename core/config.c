@@ -22,7 +22,7 @@ struct reader {
 uint32_t config_line_max(void)
 {
     /* inih's buffer holds the line, a newline and a NUL, and it would cut longer lines silently. */
-    return ini_max_line < CONFIG_LINE_MAX + 3 ? (uint32_t)ini_max_line - 3 : CONFIG_LINE_MAX;
+    return INI_MAX_LINE < CONFIG_LINE_MAX + 3 ? INI_MAX_LINE - 3 : CONFIG_LINE_MAX;
 }
 
 /* ---- problems ---- */

@@ -16,6 +16,7 @@ program=$PWD/$(tools/build.sh release | tail -n 1)
 
 folder=$(mktemp -d)
 pids=()
+# shellcheck disable=SC2317 # the trap calls it
 finish() {
     trap - EXIT INT TERM
     for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done

@@ -1,0 +1,155 @@
+#include "quic/endpoint.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "core/aes.h"
+#include "core/mem.h"
+#include "quic/conn.h"
+
+static void endpoint_free(struct quic_endpoint *endpoint)
+{
+    cid_codec_release(&endpoint->codec);
+    token_keys_release(&endpoint->keys);
+    cid_table_release(&endpoint->ids);
+    mem_free(endpoint->handshakes);
+    mem_free(endpoint);
+}
+
+/* An endpoint without a socket yet. */
+static struct quic_endpoint *endpoint_new(struct worker *worker, const uint8_t *secret)
+{
+    const struct cid_place place = {.worker = (uint8_t)worker->index, .sockets = 1};
+    struct quic_endpoint *endpoint = mem_new(sizeof(*endpoint));
+    uint64_t seed;
+
+    if (!endpoint)
+        return NULL;
+    worker->os->random(worker->os, &seed, sizeof(seed));
+    endpoint->worker = worker;
+    list_init(&endpoint->connections);
+    cid_table_init(&endpoint->ids, seed);
+    if (cid_codec_init(&endpoint->codec, secret, &place) < 0 ||
+        token_keys_init(&endpoint->keys, secret) < 0) {
+        endpoint_free(endpoint);
+        return NULL;
+    }
+    return endpoint;
+}
+
+static int endpoint_open_socket(struct quic_endpoint *endpoint, const struct addr *bind,
+                                const struct addr *peer)
+{
+    const struct quic_socket_options options = {.worker = endpoint->worker,
+                                                .bind = bind,
+                                                .peer = peer,
+                                                .packet_info = endpoint->wildcard,
+                                                .received = endpoint_received,
+                                                .owner = endpoint};
+    int error;
+    struct quic_socket *socket = socket_open(&options, &error);
+
+    if (!socket)
+        return error;
+    endpoint->socket = socket;
+    endpoint->local = *socket_local(socket);
+    endpoint->sockets++;
+    return 0;
+}
+
+static void endpoint_socket_idle(void *owner)
+{
+    struct quic_endpoint *endpoint = owner;
+    quic_idle_fn *idle = endpoint->idle;
+    void *context = endpoint->context;
+
+    if (--endpoint->sockets || !endpoint->stopping)
+        return;
+    endpoint_free(endpoint);
+    idle(context);
+}
+
+struct quic_endpoint *endpoint_connect(struct worker *worker, const struct addr *peer, int *error)
+{
+    struct quic_endpoint *endpoint;
+    uint8_t secret[32];
+
+    worker->os->random(worker->os, secret, sizeof(secret));
+    endpoint = endpoint_new(worker, secret);
+    wipe(secret, sizeof(secret));
+    *error = -ENOMEM;
+    if (!endpoint)
+        return NULL;
+    *error = endpoint_open_socket(endpoint, NULL, peer);
+    if (*error < 0) {
+        endpoint_free(endpoint);
+        return NULL;
+    }
+    return endpoint;
+}
+
+int endpoint_rebind(struct quic_endpoint *endpoint, const struct addr *peer)
+{
+    struct quic_socket *old = endpoint->socket;
+    int rc = endpoint_open_socket(endpoint, NULL, peer);
+
+    if (rc < 0)
+        return rc;
+    socket_stop(old, endpoint_socket_idle, endpoint);
+    return 0;
+}
+
+void endpoint_make_id(const struct quic_endpoint *endpoint, ngtcp2_cid *id)
+{
+    uint8_t random[CID_RANDOM];
+
+    endpoint->worker->os->random(endpoint->worker->os, random, sizeof(random));
+    cid_make(&endpoint->codec, random, id->data);
+    id->datalen = CID_LENGTH;
+}
+
+/* ---- the face ---- */
+
+struct quic_endpoint *quic_listen(struct worker *worker, const struct addr *addr,
+                                  const struct quic_acceptor *acceptor, int *error)
+{
+    struct quic_endpoint *endpoint = endpoint_new(worker, acceptor->secret);
+
+    *error = -ENOMEM;
+    if (!endpoint)
+        return NULL;
+    endpoint->server = true;
+    endpoint->wildcard = addr_is_wildcard(addr);
+    endpoint->acceptor = *acceptor;
+    endpoint->handshakes = mem_new(sizeof(*endpoint->handshakes));
+    if (!endpoint->handshakes)
+        goto free_endpoint;
+    endpoint->handshakes->seed = endpoint->ids.seed;
+    *error = endpoint_open_socket(endpoint, addr, NULL);
+    if (*error < 0)
+        goto free_endpoint;
+    return endpoint;
+
+free_endpoint:
+    endpoint_free(endpoint);
+    return NULL;
+}
+
+void quic_endpoint_addr(const struct quic_endpoint *endpoint, struct addr *addr)
+{
+    *addr = endpoint->local;
+}
+
+void quic_endpoint_refuse_new(struct quic_endpoint *endpoint)
+{
+    endpoint->refusing = true;
+}
+
+void quic_endpoint_stop(struct quic_endpoint *endpoint, quic_idle_fn *idle, void *context)
+{
+    must(!endpoint->stopping && (!endpoint->server || list_empty(&endpoint->connections)));
+    endpoint->stopping = true;
+    endpoint->idle = idle;
+    endpoint->context = context;
+    socket_stop(endpoint->socket, endpoint_socket_idle, endpoint);
+}

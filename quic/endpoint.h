@@ -1,0 +1,75 @@
+/* quic/endpoint.h - a UDP address of ours and the connections behind it.  Internal to quic.
+ *
+ * A server's endpoint lives until quic_endpoint_stop; a client's belongs to its one connection.
+ * Owner: who made it.  Thread: its worker's.
+ *
+ * Datagrams are dispatched by destination id (receive.c).  What belongs to no connection is a new
+ * client (accept.c), a version to negotiate, an id of ours that nobody has any more (a stateless
+ * reset), or garbage. */
+#ifndef QUIC_ENDPOINT_H
+#define QUIC_ENDPOINT_H
+
+#include <ngtcp2/ngtcp2.h>
+
+#include "core/list.h"
+#include "core/ring.h"
+#include "quic/cid.h"
+#include "quic/limit.h"
+#include "quic/quic.h"
+#include "quic/socket.h"
+#include "quic/token.h"
+
+enum {
+    HALF_OPEN_MAX = 100,  /* more are asked to prove their address (Retry) */
+    HANDSHAKE_RATE = 200, /* a second and source prefix */
+    HANDSHAKE_BURST = 1000,
+    RESET_RATE = 100, /* stateless resets and version negotiations, a second */
+    RESET_BURST = 100
+};
+
+struct quic_endpoint {
+    /* Set at birth. */
+    struct worker *worker;
+    struct addr local; /* as bound */
+    bool server, wildcard;
+    struct quic_acceptor acceptor; /* servers */
+    struct cid_codec codec;
+    struct token_keys keys;
+    /* Changes while open. */
+    struct quic_socket *socket;
+    uint32_t sockets; /* not idle yet, replaced ones too */
+    struct cid_table ids;
+    struct list connections;
+    uint32_t half_open; /* server connections before the end of their handshake */
+    bool refusing;
+    struct bucket resets;
+    struct prefix_limit *handshakes; /* servers */
+    /* The end. */
+    bool stopping;
+    quic_idle_fn *idle;
+    void *context;
+};
+
+/* A client's.  NULL: *error is -errno. */
+struct quic_endpoint *endpoint_connect(struct worker *worker, const struct addr *peer,
+                                       int *error) MUST_CHECK;
+/* Replaces a client's socket by one with a new port. */
+int endpoint_rebind(struct quic_endpoint *endpoint, const struct addr *peer) MUST_CHECK;
+void endpoint_make_id(const struct quic_endpoint *endpoint, ngtcp2_cid *id);
+
+/* receive.c: takes a burst apart. */
+void endpoint_received(void *endpoint, struct quic_socket *socket, const struct datagram_in *in);
+
+/* accept.c: answers to packets of no connection. */
+struct stray {
+    const uint8_t *data;
+    uint32_t length;
+    const struct addr *peer, *local;
+    const ngtcp2_version_cid *ids;
+};
+/* The connection that the packet begins, NULL when it was answered or dropped. */
+struct quic_connection *endpoint_accept(struct quic_endpoint *endpoint, const struct stray *stray);
+void endpoint_negotiate_version(struct quic_endpoint *endpoint, const struct stray *stray);
+void endpoint_reset_unknown(struct quic_endpoint *endpoint, const struct stray *stray);
+
+#endif

@@ -1,0 +1,143 @@
+"""Several clients behind one port, and several servers behind one backend."""
+import concurrent.futures
+import time
+
+from ends import Service, connect, echo, echo_once, is_served, receive_all, receive_exactly
+from lab import REGISTERED, scenario
+from stages import client_config, direct, tunnel_client, tunnel_server
+
+
+def saying(word):
+    return lambda sock: sock.sendall(word)
+
+
+def ask(address):
+    with connect(address) as user:
+        return receive_all(user)
+
+
+def two_clients(lab, handlers, tunnel=""):
+    lab.certs(".", "--client", "client-a", "--client", "client-b")
+    services = [lab.add(Service(handler)) for handler in handlers]
+    stage, dial = tunnel_server(lab, certs=False, tunnel=tunnel)
+    clients = [tunnel_client(lab, dial, service.address, name=name)
+               for service, name in zip(services, ("client-a", "client-b"))]
+    stage.server.await_line(REGISTERED, times=2)
+    return stage, clients, services
+
+
+@scenario
+def servers_take_turns(lab):
+    services = [lab.add(Service(saying(word))) for word in (b"a", b"b", b"c")]
+    stage = direct(lab, *[service.address for service in services])
+    answers = [ask(stage.address) for _ in range(9)]
+    assert sorted(answers[:3]) == [b"a", b"b", b"c"] and answers == answers[:3] * 3, answers
+
+
+@scenario
+def the_least_busy_server_is_taken(lab):
+    services = [lab.add(Service(echo)) for _ in range(2)]
+    stage = direct(lab, *[service.address for service in services], backend="balance = least_conn\n")
+    held = []
+    for _ in range(6):
+        user = connect(stage.address)
+        user.sendall(b"x")
+        assert receive_exactly(user, 1) == b"x"
+        held.append(user)
+    assert [service.accepted for service in services] == [3, 3]
+    for user in held:
+        user.close()
+
+
+@scenario
+def a_server_that_is_away_costs_the_user_nothing(lab):
+    gone = Service(echo)
+    gone.close()
+    there = lab.add(Service(echo))
+    stage = direct(lab, gone.address, there.address)
+    for key in range(6):
+        echo_once(stage.address, key=key)
+
+
+@scenario
+def clients_take_turns(lab):
+    stage, _, _ = two_clients(lab, [saying(b"a"), saying(b"b")])
+    answers = [ask(stage.address) for _ in range(8)]
+    assert answers == answers[:2] * 4 and sorted(answers[:2]) == [b"a", b"b"], answers
+
+
+@scenario
+def a_killed_client_is_left_out(lab):
+    stage, clients, _ = two_clients(lab, [saying(b"a"), saying(b"b")])
+    assert {ask(stage.address), ask(stage.address)} == {b"a", b"b"}
+    clients[0].kill()
+    begun = time.monotonic()
+    for _ in range(6):
+        assert ask(stage.address) == b"b"
+    assert time.monotonic() - begun < 5, "each user lost at most the open's timeout"
+
+
+@scenario
+def connections_of_the_other_client_do_not_notice(lab):
+    stage, clients, services = two_clients(lab, [echo, echo])
+    users = [connect(stage.address) for _ in range(4)]
+    for user in users:
+        user.sendall(b"x")
+        assert receive_exactly(user, 1) == b"x"
+    assert [service.accepted for service in services] == [2, 2]
+    clients[0].kill()
+    living = 0
+    for user in users:
+        user.settimeout(1)
+        try:
+            user.sendall(b"y")
+            living += user.recv(1) == b"y"
+        except OSError:
+            pass
+        user.close()
+    assert living == 2
+
+
+@scenario
+def a_refused_open_is_replayed_with_its_bytes_on_the_other_client(lab):
+    stage, _, services = two_clients(lab, [echo, echo])
+    services[0].close()
+    for key in range(6):
+        echo_once(stage.address, key=key, size=5000)
+    assert services[1].accepted == 6
+
+
+@scenario
+def users_are_refused_at_once_when_no_client_is_there(lab):
+    stage, _ = tunnel_server(lab)
+    begun = time.monotonic()
+    assert not is_served(stage.address)
+    assert time.monotonic() - begun < 2
+
+
+@scenario
+def a_client_that_leaves_in_order_loses_no_user(lab):
+    stage, clients, _ = two_clients(lab, [echo, echo])
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(echo_once, stage.address, key, 2000) for key in range(100)]
+        clients[0].stop()
+        for answer in asked:
+            answer.result()
+    echo_once(stage.address)
+
+
+@scenario
+def one_client_holds_tunnels_to_two_servers(lab):
+    lab.certs()
+    service = lab.add(Service(echo))
+    first, dial_first = tunnel_server(lab, name="first", certs=False)
+    second, dial_second = tunnel_server(lab, name="second", certs=False)
+    client = lab.start("client", client_config(
+        dial_first, service.address, client=f"server = {dial_second} name=localhost\n"))
+    client.await_line(REGISTERED, times=2)
+    client.ready(REGISTERED)
+    echo_once(first.address)
+    echo_once(second.address)
+    first.server.kill()
+    echo_once(second.address)
+    assert not is_served(first.address)

@@ -1,0 +1,89 @@
+#include "tests/sim/machine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct sim_machine {
+    struct worker worker;
+    struct counters counters;
+    struct sim *sim;
+    bool broken; /* a turn failed */
+    bool again;  /* chunks may have come back after the ring looked for them */
+};
+
+struct worker *sim_worker(struct sim_host *host)
+{
+    struct sim_machine *machine = sim_alloc(sizeof(*machine));
+    struct worker_options options = {.os = &host->os,
+                                     .ring = sim_ring_open(host),
+                                     .limits = {{2048, 1024, 128}},
+                                     .counters = &machine->counters,
+                                     .log = log_source_new(host->sim->log),
+                                     .resolver = &host->sim->resolver,
+                                     .index = 0};
+
+    must(!host->machine);
+    machine->sim = host->sim;
+    if (!options.log)
+        ring_close(&options.ring);
+    if (!options.log || worker_init(&machine->worker, &options) < 0) {
+        free(machine);
+        return NULL;
+    }
+    host->machine = machine;
+    return &machine->worker;
+}
+
+/* What the worker will ask its ring to wait for, seen from outside. */
+uint64_t machine_wakes_at(const struct sim_machine *machine)
+{
+    const struct worker *worker = &machine->worker;
+    uint64_t timer, late;
+
+    if (machine->broken)
+        return UINT64_MAX;
+    if (machine->again || sim_ring_ready(worker->ring) || !list_empty(&worker->tasks) ||
+        atomic_load_explicit(&worker->mailbox, memory_order_relaxed))
+        return 0;
+    timer = timers_next(&worker->timers);
+    late = sim_ring_deadline(worker->ring);
+    return timer < late ? timer : late;
+}
+
+void machine_turn(struct sim_machine *machine)
+{
+    bool again = machine->again;
+    int rc = worker_turn(&machine->worker, UINT64_MAX);
+
+    machine->again = !again && !list_empty(&machine->worker.ring->refillable);
+    if (rc < 0) {
+        sim_fault(machine->sim, "a worker's ring broke: %d", rc);
+        machine->broken = true;
+    }
+}
+
+static void pools_check(struct sim *sim, const struct worker *worker)
+{
+    static const char *const names[] = {"small", "medium", "large"};
+
+    for (uint32_t size = 0; size < POOL_COUNT; size++) {
+        uint32_t busy = pools_busy(worker->pools, (enum pool_size)size);
+        uint32_t published = (worker->tcp_group.size == size ? worker->tcp_group.published : 0u) +
+                             (worker->udp_group.size == size ? worker->udp_group.published : 0u);
+
+        if (busy != published)
+            sim_fault(sim, "%u %s chunks were not given back", busy - published, names[size]);
+    }
+}
+
+void machine_free(struct sim_machine **handle)
+{
+    struct sim_machine *machine = *handle;
+
+    *handle = NULL;
+    if (!machine)
+        return;
+    pools_check(machine->sim, &machine->worker);
+    worker_release(&machine->worker);
+    free(machine);
+}

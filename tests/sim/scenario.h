@@ -1,0 +1,66 @@
+/* tests/sim/scenario.h - whole worlds, built from a seed, run and judged.
+ *
+ * A scenario is a function of its options alone: it opens a sim, builds hosts, relays, users and
+ * services, runs until the users have ended, stops the relays and closes the sim.  What it checks
+ * beyond the simulator's own checks: that users of a well-behaved service complete while nothing
+ * was made to fail, and that nobody completes at a service that cuts them short. */
+#ifndef TESTS_SIM_SCENARIO_H
+#define TESTS_SIM_SCENARIO_H
+
+#include "tests/sim/sim.h"
+
+struct relay;
+struct settings;
+
+struct scenario {
+    const char *name;
+    const char *about;
+    struct sim_verdict (*run)(const struct sim_options *options);
+};
+extern const struct scenario scenarios[];
+extern const uint32_t scenario_count;
+
+struct sim_verdict scenario_direct(const struct sim_options *options);
+struct sim_verdict scenario_session(const struct sim_options *options);
+struct sim_verdict scenario_tunnel(const struct sim_options *options);
+struct sim_verdict scenario_tunnel_session(const struct sim_options *options);
+
+/* ---- a relay of the program on a host ---- */
+struct station {
+    struct sim *sim;
+    struct sim_host *host;
+    struct worker *worker;
+    struct settings *settings;
+    struct relay *relay; /* NULL when it could not be started */
+    bool registered, ended;
+};
+/* Reads the configuration and starts it.  A failure without a fault that was asked for is a
+ * violation. */
+void station_start(struct station *station, struct sim *sim, struct sim_host *host,
+                   const char *text);
+/* Stops (or drains) and runs the world until it has ended, then frees all. */
+void station_stop(struct station *station);
+
+/* ---- users at services ---- */
+/* A listener of a relay under test and what stands behind it. */
+struct door {
+    enum sim_service_kind kind;
+    uint16_t port;
+    bool absent; /* nothing listens behind it */
+};
+enum { DOORS_MAX = 16, VISITORS_MAX = 64 };
+struct visitors {
+    struct sim *sim;
+    struct sim_user *users[VISITORS_MAX];
+    const struct door *doors[VISITORS_MAX];
+    bool resets[VISITORS_MAX];
+    uint32_t count;
+    bool rough;           /* the world may break well-behaved ones too */
+    bool loses_datagrams; /* its network may lose them, and nobody sends them again */
+};
+void visitors_send(struct visitors *visitors, struct sim_host *from, const char *address,
+                   const struct door *door);
+/* Runs until all have ended and judges each by its door. */
+void visitors_await(struct visitors *visitors);
+
+#endif

@@ -1,0 +1,173 @@
+/* qmux-sim SCENARIO [--seeds A-B] [--trace] [--fail-op N] [--fail-alloc N]
+ * qmux-sim SCENARIO --sweep [--seeds A-B] [--stride K]
+ *
+ * Runs a scenario once a seed, every hundredth seed twice to compare the traces; or, with --sweep,
+ * once for the n-th operation and once for the n-th allocation that fails, for every n (or every
+ * K-th).  Exits 1 when something was violated; each violation says how to run it again. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/must.h"
+#include "tests/sim/scenario.h"
+
+const struct scenario scenarios[] = {
+    {"direct",         "users, a relay and services of all kinds",                   scenario_direct },
+    {"session",        "one short session of each protocol through a relay",         scenario_session},
+    {"tunnel",         "users, a server, clients behind NAT, services of all kinds", scenario_tunnel },
+    {"tunnel_session", "one short session of each protocol through a tunnel",
+     scenario_tunnel_session                                                                         },
+};
+const uint32_t scenario_count = ARRAY_COUNT(scenarios);
+
+struct command {
+    const struct scenario *scenario;
+    struct sim_options options;
+    uint64_t first, last, stride;
+    bool sweep;
+};
+
+static bool runs(const struct command *command, const struct sim_options *options,
+                 struct sim_verdict *verdict)
+{
+    *verdict = command->scenario->run(options);
+    if (!verdict->faults)
+        return true;
+    printf("again: qmux-sim %s --seeds %llu-%llu --fail-op %llu --fail-alloc %llu --trace\n",
+           command->scenario->name, (unsigned long long)options->seed,
+           (unsigned long long)options->seed, (unsigned long long)options->fail_op,
+           (unsigned long long)options->fail_alloc);
+    return false;
+}
+
+static uint32_t run_seeds(const struct command *command)
+{
+    struct sim_options options = command->options;
+    struct sim_verdict verdict, second;
+    uint64_t simulated = 0;
+    uint32_t bad = 0;
+
+    for (options.seed = command->first; options.seed <= command->last; options.seed++) {
+        bad += !runs(command, &options, &verdict);
+        simulated += verdict.end_ns;
+        if (options.seed % 100 || options.trace)
+            continue;
+        bad += !runs(command, &options, &second);
+        if (second.hash != verdict.hash) {
+            printf("seed %llu: two runs differ\n", (unsigned long long)options.seed);
+            bad++;
+        }
+    }
+    printf("%s: seeds %llu-%llu, %llu simulated seconds, %u bad, last hash %016llx\n",
+           command->scenario->name, (unsigned long long)command->first,
+           (unsigned long long)command->last, (unsigned long long)(simulated / SIM_SECOND), bad,
+           (unsigned long long)verdict.hash);
+    return bad;
+}
+
+/* `what` points at the counter to raise in `options`. */
+static uint32_t sweep(const struct command *command, struct sim_options *options, uint64_t *what,
+                      const char *name)
+{
+    struct sim_verdict verdict;
+    uint32_t bad = 0;
+    uint64_t n = 1;
+
+    for (;; n += command->stride) {
+        *what = n;
+        bad += !runs(command, options, &verdict);
+        if (!verdict.fault_met)
+            break;
+    }
+    *what = 0;
+    printf("%s: seed %llu, %s 1-%llu fail, %u bad\n", command->scenario->name,
+           (unsigned long long)options->seed, name, (unsigned long long)(n - 1), bad);
+    return bad;
+}
+
+static uint32_t run_sweep(const struct command *command)
+{
+    struct sim_options options = command->options;
+    uint32_t bad = 0;
+
+    for (options.seed = command->first; options.seed <= command->last; options.seed++) {
+        bad += sweep(command, &options, &options.fail_op, "operations");
+        bad += sweep(command, &options, &options.fail_alloc, "allocations");
+    }
+    return bad;
+}
+
+/* ---- the command line ---- */
+static int usage(void)
+{
+    fprintf(stderr, "usage: qmux-sim SCENARIO [--seeds A-B] [--trace] [--calm] [--fail-op N] "
+                    "[--fail-alloc N] [--sweep [--stride K]]\n");
+    for (uint32_t i = 0; i < scenario_count; i++)
+        fprintf(stderr, "  %-16s %s\n", scenarios[i].name, scenarios[i].about);
+    return 2;
+}
+
+static bool take_flag(struct command *command, const char *name)
+{
+    struct {
+        const char *name;
+        bool *flag;
+    } flags[] = {
+        {"--trace", &command->options.trace},
+        {"--calm",  &command->options.calm },
+        {"--sweep", &command->sweep        },
+    };
+
+    for (size_t i = 0; i < ARRAY_COUNT(flags); i++) {
+        if (strcmp(name, flags[i].name) == 0)
+            return *flags[i].flag = true;
+    }
+    return false;
+}
+
+static bool take_number(struct command *command, const char *name, const char *value)
+{
+    struct {
+        const char *name;
+        uint64_t *number;
+    } numbers[] = {
+        {"--fail-op",    &command->options.fail_op   },
+        {"--fail-alloc", &command->options.fail_alloc},
+        {"--stride",     &command->stride            },
+    };
+    char *end;
+
+    if (strcmp(name, "--seeds") == 0) {
+        command->first = command->last = strtoull(value, &end, 10);
+        if (*end == '-')
+            command->last = strtoull(end + 1, &end, 10);
+        return *value && !*end;
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(numbers); i++) {
+        if (strcmp(name, numbers[i].name) != 0)
+            continue;
+        *numbers[i].number = strtoull(value, &end, 10);
+        return *value && !*end;
+    }
+    return false;
+}
+
+int main(int argc, char **argv)
+{
+    struct command command = {.first = 1, .last = 1, .stride = 1};
+
+    for (uint32_t i = 0; argc > 1 && i < scenario_count; i++) {
+        if (strcmp(argv[1], scenarios[i].name) == 0)
+            command.scenario = &scenarios[i];
+    }
+    for (int i = 2; i < argc; i++) {
+        if (take_flag(&command, argv[i]))
+            continue;
+        if (i + 1 == argc || !take_number(&command, argv[i], argv[i + 1]))
+            return usage();
+        i++;
+    }
+    if (!command.scenario || !command.stride)
+        return usage();
+    return (command.sweep ? run_sweep(&command) : run_seeds(&command)) ? 1 : 0;
+}
