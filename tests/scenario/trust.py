@@ -120,8 +120,8 @@ def an_identity_that_is_not_allowed_is_refused_in_words(lab):
 @scenario
 def the_common_name_is_not_an_identity(lab):
     lab.certs()
-    make_certificate(lab, "client2", "DNS:somebody.else")  # CN=client2 would match client*
-    refused(lab, r"(?i)allow", "(?i)allow|refused", tls="cert = client2.crt\nkey = client2.key\n")
+    make_certificate(lab, "client-2", "DNS:somebody.else")  # CN=client-2 would match client-*
+    refused(lab, r"(?i)allow", "(?i)allow|refused", tls="cert = client-2.crt\nkey = client-2.key\n")
 
 
 @scenario
