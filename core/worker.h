@@ -60,6 +60,7 @@ struct worker {
     /* Changes each turn. */
     uint64_t now_ns;
     struct timers timers;
+    struct timer trim_timer; /* set while the pools keep more than their reserve */
     struct list tasks;
     struct vectors_store vectors;
     uint64_t active_ns; /* when completions last ran: only a busy worker spins */
