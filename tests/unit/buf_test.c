@@ -119,6 +119,39 @@ TEST(idle_chunks_that_nobody_needed_are_freed_down_to_the_reserve)
     pools_free(&pools);
 }
 
+static long resident_kb(void)
+{
+    FILE *file = fopen("/proc/self/statm", "r");
+    long total, resident = 0;
+
+    if (file && fscanf(file, "%ld %ld", &total, &resident) != 2)
+        resident = 0;
+    if (file)
+        fclose(file);
+    return resident * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+TEST(what_is_trimmed_is_the_systems_again)
+{
+    struct pools *pools = pools_new(&roomy);
+    struct chunk *chunks[2000];
+    long before;
+
+    for (int i = 0; i < 2000; i++) {
+        chunks[i] = chunk_take(pools, POOL_MEDIUM);
+        check(chunks[i]);
+        memset(chunks[i]->data, 1, chunks[i]->size);
+    }
+    before = resident_kb();
+    for (int i = 0; i < 2000; i++)
+        chunk_drop(chunks[i]);
+    check(pools_ample(pools));
+    while (pools_ample(pools))
+        pools_trim(pools);
+    check(before - resident_kb() > 25000); /* of 32,000 */
+    pools_free(&pools);
+}
+
 TEST(chunks_in_use_between_two_trims_are_not_freed)
 {
     struct pools *pools = pools_new(&roomy);
