@@ -203,7 +203,7 @@ static int certs_run(struct invocation *invocation)
     request.clients = flags[CLIENT].values;
     request.client_count = (uint32_t)flags[CLIENT].count;
     request.force = flags[FORCE].count;
-    if (tls_global_init(NULL))
+    if (cli_open_tls())
         return CLI_FAILED;
     rc = certs_make(&request);
     tls_global_release();

@@ -26,10 +26,8 @@ static int check_run(struct invocation *invocation)
 
     if (!flags_take(invocation, NULL, 0) || !words_are(invocation, 1))
         return CLI_WRONG;
-    if (tls_global_init(NULL)) {
-        fprintf(stderr, "qmux-uring: wolfSSL could not be initialised\n");
+    if (cli_open_tls())
         return CLI_FAILED;
-    }
     settings = load_checked(invocation->words[0], stderr);
     if (settings && !invocation->quiet)
         printf("%s: good\n", invocation->words[0]);

@@ -28,7 +28,9 @@ struct command {
 };
 extern const struct command command_run, command_check, command_config, command_certs, command_demo;
 
-void print_version(FILE *out); /* ours, and every library's */
+/* wolfSSL, once; tls_global_release ends it.  0, or -errno after it was printed. */
+int cli_open_tls(void) MUST_CHECK;
+int print_version(void); /* ours, and every library's; returns the exit code */
 
 /* ---- flags of a command ---- */
 

@@ -141,7 +141,7 @@ static int demo_run(struct invocation *invocation)
         {.name = "--seconds", .takes_value = true}
     };
     struct demo demo = {.invocation = invocation, .folder = "/tmp/qmux-demo-XXXXXX"};
-    int code;
+    int code = CLI_FAILED;
 
     if (!flags_take(invocation, flags, ARRAY_COUNT(flags)) || !words_are(invocation, 0) ||
         (flags[0].count &&
@@ -152,8 +152,10 @@ static int demo_run(struct invocation *invocation)
         fprintf(stderr, "qmux-uring: cannot make a folder in /tmp: %s\n", strerror(errno));
         return CLI_FAILED;
     }
-    code = tls_global_init(NULL) ? CLI_FAILED : demo_run_origin(&demo);
-    tls_global_release();
+    if (cli_open_tls() == 0) {
+        code = demo_run_origin(&demo);
+        tls_global_release();
+    }
     folder_remove(demo.folder);
     return code;
 }

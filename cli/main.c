@@ -117,10 +117,8 @@ static int dispatch(struct invocation *invocation)
         print_help(stdout);
         return CLI_GOOD;
     }
-    if (is_word(word, "-V", "--version")) {
-        print_version(stdout);
-        return CLI_GOOD;
-    }
+    if (is_word(word, "-V", "--version"))
+        return print_version();
     if (command) {
         invocation->words++;
         invocation->count--;

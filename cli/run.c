@@ -26,10 +26,8 @@ static int run_run(struct invocation *invocation)
 
     if (!flags_take(invocation, NULL, 0) || !words_are(invocation, 1))
         return CLI_WRONG;
-    if (tls_global_init(NULL)) {
-        fprintf(stderr, "qmux-uring: wolfSSL could not be initialised\n");
+    if (cli_open_tls())
         return CLI_FAILED;
-    }
     code = run_file(invocation);
     tls_global_release();
     return code;
