@@ -91,7 +91,8 @@ static inline void task_cancel(struct task *task)
 {
     list_remove(&task->link);
 }
-void worker_post(struct worker *worker, struct mail *mail); /* any thread; mail is taken until run */
+void worker_post(struct worker *worker,
+                 struct mail *mail); /* any thread; mail is taken until run */
 
 /* One turn; sleeps until deadline_ns at most.  0, or -errno when the ring is broken. */
 int worker_turn(struct worker *worker, uint64_t deadline_ns) MUST_CHECK;
