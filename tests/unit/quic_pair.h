@@ -16,6 +16,7 @@ struct pair_end {
     struct handshake handshake;
     ngtcp2_path_storage path;
     bool completed;
+    bool close_tried;
     int rv; /* the first error of a read or write */
     bool closed_by_peer;
     ngtcp2_ccerr peer_error;
@@ -232,8 +233,9 @@ static inline unsigned pair_flush(struct pair *pair, struct pair_end *from, stru
         pair_read(pair, to, packet, (size_t)length);
         count++;
     }
-    if (from->rv == 0 || ngtcp2_conn_in_closing_period2(from->conn))
+    if (from->rv == 0 || from->close_tried)
         return count;
+    from->close_tried = true;
     handshake_ccerr(&from->handshake, from->rv, &error);
     length = ngtcp2_conn_write_connection_close(from->conn, NULL, NULL, packet, sizeof(packet),
                                                 &error, pair->now);
