@@ -185,6 +185,7 @@ TEST(a_server_certificate_is_for_its_names_only)
     check(!certificate_is_for(der.data, der.length, "tunnel.exampl"));
 }
 
+/* wolfSSL does without some allocations and calls others a malformed certificate. */
 TEST(reading_survives_any_failed_allocation)
 {
     static const char *const dns[] = {"pod.example"};
@@ -199,7 +200,9 @@ TEST(reading_survives_any_failed_allocation)
         identity = identity_of(&der, &error);
         if (!mem_failed())
             break;
-        check(!identity && error == -ENOMEM && mem_live() == 0);
+        check(identity ? identity->count == 2 : error != 0);
+        identity_free(&identity);
+        check(mem_live() == 0);
     }
     mem_fail_at(0);
     identity_free(&identity);
