@@ -69,7 +69,8 @@ static bool refuses_forgery(const struct protect *protect, struct protect_key *k
 static bool knows_answer(const struct protect *protect, const struct suite *suite,
                          struct protect_key *key)
 {
-    uint8_t nonce[PROTECT_NONCE_SIZE], aad[20], text[60], sealed[76], expected[76], opened[60];
+    uint8_t nonce[PROTECT_NONCE_SIZE], aad[20], text[60], expected[76], opened[60];
+    uint8_t sealed[76] = {0};
     struct protect_packet packet = {.nonce = nonce, .aad = aad, .in = text, .out = sealed};
 
     unhex(known_nonce, nonce);

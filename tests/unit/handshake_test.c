@@ -220,6 +220,26 @@ TEST(another_protocol_is_refused_with_code_0x178)
     pair_end(&pair);
 }
 
+TEST(a_peer_without_protocol_is_refused_with_code_0x178)
+{
+    struct pair pair = pair_of("server", "client", "ca", "tunnel.example");
+
+    pair.client_alpn = NULL;
+    pair_run(&pair);
+    check(!pair.server.completed);
+    check(refused_by(&pair.server, &pair.client, REASON_NO_ALPN, REASON_NO_ALPN,
+                     "the peer does not speak qmux/2"));
+    check(pair.client.peer_error.error_code == 0x178);
+    pair_end(&pair);
+    pair = pair_of("server", "client", "ca", "tunnel.example");
+    pair.server_alpn = NULL;
+    pair_run(&pair);
+    check(!pair.client.completed && !pair.server.completed);
+    check(refused_by(&pair.client, &pair.server, REASON_NO_ALPN, REASON_NO_ALPN,
+                     "the peer does not speak qmux/2"));
+    pair_end(&pair);
+}
+
 TEST(the_first_flight_fits_one_packet)
 {
     struct pair pair = pair_of("server", "client", "ca", "tunnel.example");
