@@ -68,15 +68,15 @@ int handshake_fail(struct handshake *handshake, enum reason reason, int alert, c
 {
     va_list arguments;
 
+    va_start(arguments, format);
     if (!handshake->failed) {
-        va_start(arguments, format);
         vsnprintf(handshake->text, sizeof(handshake->text), format, arguments);
-        va_end(arguments);
         handshake->failed = true;
         handshake->reason = reason;
         handshake->alert = alert;
         ngtcp2_conn_set_tls_alert(handshake->conn, (uint8_t)alert);
     }
+    va_end(arguments);
     return reason == REASON_NO_MEMORY ? NGTCP2_ERR_NOMEM : NGTCP2_ERR_CRYPTO;
 }
 

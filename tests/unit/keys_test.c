@@ -1,6 +1,5 @@
 #include "quic/keys.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "core/tls.h"
@@ -18,16 +17,17 @@ __attribute__((constructor)) static void library_start(void)
     must(tls_global_init(&system_hooks) == 0 && protect_choose(error, sizeof(error)) == 0);
 }
 
+static unsigned nibble(char digit)
+{
+    return (unsigned)(digit <= '9' ? digit - '0' : digit - 'a' + 10);
+}
+
 static size_t unhex(const char *hex, uint8_t *out)
 {
     size_t length = strlen(hex) / 2;
 
-    for (size_t i = 0; i < length; i++) {
-        unsigned byte;
-
-        must(sscanf(hex + 2 * i, "%2x", &byte) == 1);
-        out[i] = (uint8_t)byte;
-    }
+    for (size_t i = 0; i < length; i++)
+        out[i] = (uint8_t)(nibble(hex[2 * i]) << 4 | nibble(hex[2 * i + 1]));
     return length;
 }
 
