@@ -370,7 +370,7 @@ TEST(a_server_that_forgot_a_connection_resets_it)
     check(quic_rebind(scene.client.connection) == 0);
     check(turn_until(&scene.real, scene.client.closed));
     check(scene.client.closing.reason == REASON_STATELESS_RESET);
-    check(counter_read(&scene.real.counters, COUNTER_STATELESS_RESETS) == 1);
+    check(counter_read(&scene.real.counters, COUNTER_STATELESS_RESETS) >= 1);
     check(scene_close(&scene));
 }
 
@@ -435,13 +435,14 @@ TEST(no_failed_allocation_leaks_or_crashes)
         scene.server.echoes = true;
         scene.config.handshake_timeout_ns = 100000000;
         scene.config.idle_timeout_ns = 100000000;
-        check(real_worker_open(&scene.real, NULL));
         mem_count(true);
+        check(real_worker_open(&scene.real, NULL));
         mem_fail_at(n);
         session_once(&scene);
         met = mem_failed();
         mem_fail_at(0);
         check(scene_close(&scene));
+        check(mem_live() == 0);
         mem_count(false);
     }
 }
