@@ -1,0 +1,73 @@
+/* relay/tunnel_link.h - inside the client's end of a tunnel: the client, and one link per server.
+ * Seen by tunnel_client.c and tunnel_link.c only.
+ *
+ * A link is one connection to one server, made again whenever it is lost.
+ * Thread: the worker's. */
+#ifndef RELAY_TUNNEL_LINK_H
+#define RELAY_TUNNEL_LINK_H
+
+#include "core/resolve.h"
+#include "core/tls.h"
+#include "core/worker.h"
+#include "quic/quic.h"
+#include "relay/service.h"
+#include "relay/settings.h"
+#include "relay/tunnel_client.h"
+#include "relay/tunnel_control.h"
+#include "relay/tunnel_datagram.h"
+#include "relay/tunnel_watch.h"
+
+struct tunnel_client {
+    /* Set by new. */
+    struct tunnel_client_options options;
+    const struct client_settings *settings;
+    struct tls_context *tls;
+    uint8_t instance[WIRE_INSTANCE_SIZE];
+    /* Changes while running. */
+    struct services services;
+    struct list links;
+    uint8_t state;
+    tunnel_client_fn *drained, *idle;
+    void *drained_context, *idle_context;
+    struct task settling;
+};
+void tunnel_client_settle(struct tunnel_client *client); /* something ended */
+bool tunnel_client_reconnects(const struct tunnel_client *client);
+
+struct tunnel_link {
+    /* Set by new. */
+    struct tunnel_client *client;
+    const struct client_server *server;
+    struct list link; /* in the client's */
+    /* The present connection. */
+    struct quic_connection *quic; /* NULL without one */
+    struct tunnel_control control;
+    struct tunnel_sessions sessions;
+    struct tunnel_watch watch;
+    uint64_t heartbeat_ns, health_timeout_ns, probe_ns; /* as REGISTERED told */
+    uint64_t beat_ns;                                   /* when the next heartbeat is due */
+    /* From try to try. */
+    struct timer timer;
+    uint32_t tries;           /* since a tunnel was last registered */
+    uint32_t delays;          /* of them, those whose pause was doubled */
+    uint64_t rtt_ns;          /* of the last connection; 0: none yet */
+    enum reason reason;       /* what the last try failed with: told once */
+    bool refused, registered; /* the last connection was */
+    uint8_t state;
+    struct resolve_request resolve;
+};
+
+struct tunnel_link *tunnel_link_new(struct tunnel_client *client,
+                                    const struct client_server *server) MUST_CHECK;
+void tunnel_link_free(struct tunnel_link *link); /* stopped, or never started */
+void tunnel_link_start(struct tunnel_link *link);
+void tunnel_link_drain(struct tunnel_link *link);
+void tunnel_link_stop(struct tunnel_link *link);
+bool tunnel_link_is_stopped(const struct tunnel_link *link);
+
+/* ---- tunnel_retry.c ---- */
+/* How long the next handshake may take, and the pause before it. */
+uint64_t tunnel_retry_patience(const struct tunnel_link *link);
+uint64_t tunnel_retry_pause(struct tunnel_link *link);
+
+#endif
