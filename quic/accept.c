@@ -196,7 +196,7 @@ struct quic_connection *endpoint_accept(struct quic_endpoint *endpoint, const st
         endpoint_count(endpoint, COUNTER_PACKETS_INVALID);
         return NULL;
     }
-    if (endpoint->refusing) {
+    if (endpoint->refusing || endpoint->half_open >= HALF_OPEN_LIMIT) {
         newcomer_refuse(endpoint, &newcomer);
         return NULL;
     }

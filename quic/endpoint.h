@@ -20,8 +20,9 @@
 #include "quic/token.h"
 
 enum {
-    HALF_OPEN_MAX = 100,  /* more are asked to prove their address (Retry) */
-    HANDSHAKE_RATE = 200, /* a second and source prefix */
+    HALF_OPEN_MAX = 100,    /* more are asked to prove their address (Retry) */
+    HALF_OPEN_LIMIT = 1000, /* more are refused */
+    HANDSHAKE_RATE = 200,   /* a second and source prefix */
     HANDSHAKE_BURST = 1000,
     RESET_RATE = 100, /* stateless resets and version negotiations, a second */
     RESET_BURST = 100

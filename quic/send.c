@@ -4,6 +4,8 @@
 #include "quic/conn.h"
 #include "quic/quic_end.h"
 
+_Static_assert((int)BATCH_BYTES >= (int)PATH_LARGEST, "a batch holds the largest packet");
+
 static struct quic_end *next_end(const struct quic_connection *connection)
 {
     if (list_empty(&connection->ready) || !ngtcp2_conn_get_max_data_left2(connection->native))
@@ -185,6 +187,8 @@ static void connection_set_ping(struct quic_connection *connection, bool on)
         ngtcp2_conn_set_keep_alive_timeout(connection->native, on ? 1 : UINT64_MAX);
 }
 
+/* Small batches (a probe, the flights of a handshake) go on at once; after a full one the other
+ * connections have their turn. */
 void connection_write(struct quic_connection *connection)
 {
     size_t quantum = ngtcp2_conn_get_send_quantum2(connection->native);
