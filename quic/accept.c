@@ -14,7 +14,7 @@ static void endpoint_count(const struct quic_endpoint *endpoint, enum counter co
     counter_add(endpoint->worker->counters, counter, 1);
 }
 
-static struct batch *stray_answer(struct quic_endpoint *endpoint, const struct stray *stray)
+struct batch *stray_answer(struct quic_endpoint *endpoint, const struct stray *stray)
 {
     struct batch *batch = batch_take(endpoint->socket);
 

@@ -14,6 +14,7 @@
 #include "core/list.h"
 #include "core/ring.h"
 #include "quic/cid.h"
+#include "quic/grave.h"
 #include "quic/limit.h"
 #include "quic/quic.h"
 #include "quic/socket.h"
@@ -41,6 +42,9 @@ struct quic_endpoint {
     uint32_t sockets; /* not idle yet, replaced ones too */
     struct cid_table ids;
     struct list connections;
+    struct cid_table buried; /* ids of graves */
+    struct list graves;
+    uint32_t grave_count;
     uint32_t half_open; /* server connections before the end of their handshake */
     bool refusing;
     struct bucket resets;
@@ -72,5 +76,7 @@ struct stray {
 struct quic_connection *endpoint_accept(struct quic_endpoint *endpoint, const struct stray *stray);
 void endpoint_negotiate_version(struct quic_endpoint *endpoint, const struct stray *stray);
 void endpoint_reset_unknown(struct quic_endpoint *endpoint, const struct stray *stray);
+/* A batch that goes back to where the packet came from; NULL without memory. */
+struct batch *stray_answer(struct quic_endpoint *endpoint, const struct stray *stray);
 
 #endif

@@ -212,18 +212,25 @@ void connection_write(struct quic_connection *connection)
         connection->full = true;
 }
 
+static void connection_bury(struct quic_connection *connection, const uint8_t *packet,
+                            uint32_t length)
+{
+    if (connection->server)
+        grave_dig(connection->endpoint, connection, packet, length,
+                  3 * ngtcp2_conn_get_pto2(connection->native));
+}
+
 void connection_write_close(struct quic_connection *connection)
 {
-    struct batch *batch;
+    struct batch *batch = connection->close_silently ? NULL : connection_batch(connection);
     ngtcp2_path_storage storage;
     ngtcp2_pkt_info info = {0};
     ngtcp2_ssize length;
 
-    if (connection->close_silently)
+    if (!batch) {
+        connection_bury(connection, NULL, 0);
         return;
-    batch = connection_batch(connection);
-    if (!batch)
-        return;
+    }
     ngtcp2_path_storage_zero(&storage);
     length = ngtcp2_conn_write_connection_close(
         connection->native, &storage.path, &info, batch->chunk->data, BATCH_BYTES,
@@ -232,6 +239,7 @@ void connection_write_close(struct quic_connection *connection)
         batch_cancel(batch);
         return;
     }
+    connection_bury(connection, batch->chunk->data, (uint32_t)length);
     batch->length = batch->segment = (uint32_t)length;
     connection_send(connection, batch, &storage.path, &info);
 }

@@ -435,7 +435,7 @@ TEST(a_refused_client_learns_it_at_once)
     check(scene_close(&scene));
 }
 
-TEST(a_server_that_forgot_a_connection_resets_it)
+TEST(a_close_that_was_lost_is_said_again)
 {
     struct scene scene;
 
@@ -443,11 +443,27 @@ TEST(a_server_that_forgot_a_connection_resets_it)
     check(scene_open(&scene));
     turn_some(&scene.real);
     /* The close goes to a socket that is no more. */
-    quic_close(scene.server.connection, REASON_SHUTDOWN, 0, "");
+    quic_close(scene.server.connection, REASON_SHUTDOWN, 42, "");
     check(quic_rebind(scene.client.connection) == 0);
     check(turn_until(&scene.real, scene.client.closed));
+    check(scene.client.closing.by_peer && scene.client.closing.code == 42);
+    check(counter_read(&scene.real.counters, COUNTER_STATELESS_RESETS) == 0);
+    check(scene_close(&scene));
+}
+
+TEST(a_server_that_forgot_a_connection_resets_it)
+{
+    struct scene scene;
+    struct router router;
+
+    scene_defaults(&scene);
+    check(scene_open_routed(&scene, &router));
+    check(scene_restart(&scene, &router));
+    quic_ping(scene.client.connection);
+    check(route_until(&scene, &router, scene.client.closed));
     check(scene.client.closing.reason == REASON_STATELESS_RESET);
     check(counter_read(&scene.real.counters, COUNTER_STATELESS_RESETS) >= 1);
+    router_close(&router);
     check(scene_close(&scene));
 }
 
