@@ -43,8 +43,8 @@ struct quic_connection {
     struct handshake handshake;
     /* Changes while alive. */
     uint8_t state;
-    bool announced; /* ready() was raised */
-    bool ping;
+    bool announced;   /* ready() was raised */
+    bool ping;        /* wanted and not written yet */
     bool starved;     /* no buffer to write into: tried again soon */
     struct list link; /* of the endpoint */
     struct task task;

@@ -203,7 +203,7 @@ void connection_write(struct quic_connection *connection)
         written += length;
     }
     connection_set_ping(connection, false);
-    connection->ping = connection->ping && !written && !connection->starved;
+    connection->ping = connection->ping && !written;
     if (!length)
         return;
     if (connection->batches < CONNECTION_BATCHES)
