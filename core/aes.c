@@ -68,6 +68,37 @@ int derive_key(const uint8_t *secret, size_t secret_length, const char *salt, co
     return rc == 0 ? 0 : -EINVAL;
 }
 
+static const struct {
+    int wolfcrypt;
+    size_t size;
+} hashes[] = {
+    [HASH_SHA256] = {WC_SHA256, 32},
+    [HASH_SHA384] = {WC_SHA384, 48},
+};
+
+size_t hash_size(enum hash hash)
+{
+    return hashes[hash].size;
+}
+
+int hkdf_extract(enum hash hash, const uint8_t *secret, size_t secret_length, const uint8_t *salt,
+                 size_t salt_length, uint8_t *out)
+{
+    return wc_HKDF_Extract(hashes[hash].wolfcrypt, salt, (word32)salt_length, secret,
+                           (word32)secret_length, out) == 0
+               ? 0
+               : -EINVAL;
+}
+
+int hkdf_expand(enum hash hash, const uint8_t *secret, const uint8_t *info, size_t info_length,
+                uint8_t *out, size_t out_length)
+{
+    return wc_HKDF_Expand(hashes[hash].wolfcrypt, secret, (word32)hash_size(hash), info,
+                          (word32)info_length, out, (word32)out_length) == 0
+               ? 0
+               : -EINVAL;
+}
+
 void wipe(void *memory, size_t length)
 {
     explicit_bzero(memory, length);

@@ -89,7 +89,7 @@ static void closing_of_ours(struct quic_connection *connection, int rv)
         connection->closing.reason = REASON_PEER_TIMEOUT;
     handshake_ccerr(&connection->handshake, rv, &connection->close_with);
     if (connection->handshake.failed)
-        connection->closing.reason = handshake_failure(&connection->handshake, &text);
+        connection->closing.reason = handshake_reason(&connection->handshake, &text);
     connection->closing.code = connection->close_with.error_code;
     closing_set_text(&connection->closing, text, strlen(text));
 }
@@ -203,10 +203,13 @@ static void connection_end(struct quic_connection *connection)
     connection_release_native(connection);
     connection_moved(connection, CONNECTION_ENDING);
     timer_stop(&connection->worker->timers, &connection->timer);
-    if (!connection->server)
-        quic_endpoint_stop(connection->endpoint, connection_endpoint_idle, connection);
-    else if (!connection->batches)
-        connection_gone(connection);
+    if (connection->server) {
+        if (!connection->batches)
+            connection_gone(connection);
+        return;
+    }
+    list_remove(&connection->link);
+    quic_endpoint_stop(connection->endpoint, connection_endpoint_idle, connection);
 }
 
 void connection_turn(struct task *task)

@@ -17,7 +17,7 @@
  * Failures: a callback that fails makes ngtcp2 return NGTCP2_ERR_CRYPTO (or NGTCP2_ERR_NOMEM,
  * NGTCP2_ERR_CALLBACK_FAILURE) from read_pkt or writev; why is remembered here.  Then:
  *     handshake_ccerr(&handshake, rv, &ccerr);      what to send in CONNECTION_CLOSE
- *     handshake_failure(&handshake, &text);         the reason, and a sentence to log
+ *     handshake_reason(&handshake, &text);          the reason, and a sentence to log
  * and where the peer closed with a transport error:
  *     handshake_reason_of_code(code)                what its alert means
  * The sentence travels in CONNECTION_CLOSE, so that both sides can log it.
@@ -33,17 +33,12 @@
 #include "core/must.h"
 #include "core/reason.h"
 #include "core/tls.h"
+#include "quic/message.h"
 
 struct identity;
 struct WOLFSSL;
 
-enum { HANDSHAKE_LEVELS = 3, HANDSHAKE_MESSAGE_MAX = 65536, HANDSHAKE_TEXT_SIZE = 160 };
-
-/* A TLS message on its way in: wolfSSL is given whole ones only. */
-struct handshake_message {
-    uint8_t *data;
-    uint32_t length, size;
-};
+enum { HANDSHAKE_LEVELS = 3, HANDSHAKE_TEXT_SIZE = 160 };
 
 struct handshake {
     /* Set by handshake_init. */
@@ -52,8 +47,8 @@ struct handshake {
     char alpn[16];
     char *server_name; /* client: the name required; freed when done */
     /* Changes until the handshake is done. */
-    struct WOLFSSL *ssl; /* NULL after handshake_shrink */
-    struct handshake_message messages[HANDSHAKE_LEVELS];
+    struct WOLFSSL *ssl;                       /* NULL after handshake_shrink */
+    struct message messages[HANDSHAKE_LEVELS]; /* on their way in */
     bool done;
     /* The outcome. */
     struct identity *identity; /* of the peer; NULL: it showed none */
@@ -61,6 +56,7 @@ struct handshake {
     enum reason reason;
     int alert; /* TLS alert to close with, when failed */
     char text[HANDSHAKE_TEXT_SIZE];
+    char shown[64]; /* the name on a certificate that is being refused */
 };
 
 struct handshake_options {
@@ -94,7 +90,7 @@ const struct identity *handshake_identity(const struct handshake *handshake);
 
 /* Why it failed; *text (may be NULL) is borrowed.  REASON_TLS_FAILED when nothing better is known.
  */
-enum reason handshake_failure(const struct handshake *handshake, const char **text);
+enum reason handshake_reason(const struct handshake *handshake, const char **text);
 /* What to close with after ngtcp2 returned `rv`; ccerr borrows text from handshake. */
 void handshake_ccerr(const struct handshake *handshake, int rv, ngtcp2_ccerr *ccerr);
 /* The peer's transport error code (0x100 + alert), as a reason; REASON_PROTOCOL for other codes

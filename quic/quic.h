@@ -6,9 +6,9 @@
  *   stream      a bidirectional stream as a struct stream (core/stream.h)
  *   datagrams   unreliable messages of a connection
  *
- * Thread: all of one endpoint belongs to one worker.  Events are raised only from the worker's loop,
- * never from inside a call of ours; after closed() a connection raises nothing and is gone once
- * closed() has returned.  Its streams are closed (REASON_TUNNEL_LOST) before. */
+ * Thread: all of one endpoint belongs to one worker.  Events are raised only from the worker's
+ * loop, never from inside a call of ours; after closed() a connection raises nothing and is gone
+ * once closed() has returned.  Its streams are closed (REASON_TUNNEL_LOST) before. */
 #ifndef QUIC_QUIC_H
 #define QUIC_QUIC_H
 
@@ -114,28 +114,30 @@ struct quic_stats {
 void quic_stats(const struct quic_connection *connection, struct quic_stats *stats);
 
 /* ---- streams ---- */
-/* Opens a bidirectional stream: NULL when the peer allows no more for now (REASON_LIMIT) or memory is
- * out.  The caller sets events and owner at once. */
+/* Opens a bidirectional stream: NULL when the peer allows no more for now (REASON_LIMIT) or memory
+ * is out.  The caller sets events and owner at once. */
 struct stream *quic_stream_open(struct quic_connection *connection, enum reason *reason) MUST_CHECK;
 /* Whether any byte written to it was acknowledged yet. */
 bool quic_stream_acknowledged(const struct stream *stream);
-/* The error code that goes with stop() (RESET_STREAM and STOP_SENDING), and the one the peer sent. */
+/* The error code that goes with stop() (RESET_STREAM and STOP_SENDING), and the one the peer sent.
+ */
 void quic_stream_set_code(struct stream *stream, uint64_t code);
 uint64_t quic_stream_peer_code(const struct stream *stream);
-/* For a listener that read a preface and hands the stream on: call it from inside received().  Nothing
- * more is raised until the next stream_start, which delivers `rest` (taken, may be NULL) first.  The
- * preface's bytes are consumed here: pass their number. */
+/* For a listener that read a preface and hands the stream on: call it from inside received().
+ * Nothing more is raised until the next stream_start, which delivers `rest` (taken, may be NULL)
+ * first.  The preface's bytes are consumed here: pass their number. */
 void quic_stream_hold(struct stream *stream, struct piece *rest, uint64_t preface);
 
 /* ---- datagrams ---- */
 /* Queues head + data (both borrowed until return) as one: 0, -EMSGSIZE (larger than the path takes
  * now), -ENOBUFS (queue full, dropped and counted). */
-int quic_datagram_send(struct quic_connection *connection, const uint8_t *head, uint32_t head_length,
-                       const uint8_t *data, uint32_t length) MUST_CHECK;
+int quic_datagram_send(struct quic_connection *connection, const uint8_t *head,
+                       uint32_t head_length, const uint8_t *data, uint32_t length) MUST_CHECK;
 uint32_t quic_datagram_room(const struct quic_connection *connection); /* largest that fits now */
 
 /* ---- process ---- */
-/* Once, before workers start: chooses packet protection and tests it.  0, or -EIO with a sentence. */
+/* Once, before workers start: chooses packet protection and tests it.  0, or -EIO with a sentence.
+ */
 int quic_global_init(char *error, size_t error_size) MUST_CHECK;
 const char *quic_versions(void); /* "ngtcp2 1.24.0, packets protected by intel-ipsec-mb 2.0" */
 

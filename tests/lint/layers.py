@@ -28,7 +28,7 @@ DOORS = [
     (r"ini\.h", r"core/config\.c"),
     (r"ngtcp2/|nghttp3/", r"quic/\w+\.[ch]"),
     (r"wolfssl/", r"core/(tls|cert|identity|ticket|aes)(_\w+)?\.[ch]"
-                  r"|quic/(handshake|protect_wolfcrypt)\.[ch]|relay/tls_end\.[ch]"),
+                  r"|quic/(handshake|protect_wolfcrypt)(_\w+)?\.[ch]|relay/tls_end\.[ch]"),
     (r"intel-ipsec-mb\.h", r"quic/protect_ipsec\.[ch]"),
     (r"urcu", r"core/snapshot\.[ch]"),
     (r"ares", r"core/resolve\.[ch]"),

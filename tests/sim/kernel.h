@@ -6,6 +6,8 @@
 #include "core/resolve.h"
 #include "tests/sim/sim.h"
 
+#define SIM_WALL_MS UINT64_C(1790000000000) /* the wall clock at a monotonic 0: in 2026 */
+
 enum {
     SIM_HOSTS = 8,
     SIM_ADDRESSES = 4,

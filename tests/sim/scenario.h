@@ -55,7 +55,8 @@ struct visitors {
     const struct door *doors[VISITORS_MAX];
     bool resets[VISITORS_MAX];
     uint32_t count;
-    bool rough; /* the world may break well-behaved ones too */
+    bool rough;           /* the world may break well-behaved ones too */
+    bool loses_datagrams; /* its network may lose them, and nobody sends them again */
 };
 void visitors_send(struct visitors *visitors, struct sim_host *from, const char *address,
                    const struct door *door);

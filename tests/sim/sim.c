@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/mem.h"
+#include "core/tls.h"
 #include "tests/sim/kernel.h"
 #include "tests/sim/machine.h"
 
@@ -221,7 +222,7 @@ static uint64_t log_wall_ms(void *context)
 {
     struct sim *sim = context;
 
-    return sim->hosts[0].os.wall_ms ? sim->hosts[0].os.wall_ms(&sim->hosts[0].os) : 0;
+    return SIM_WALL_MS + sim->now_ns / SIM_MS;
 }
 
 static void names_answer(struct sim *sim, void *subject, uint64_t detail)
@@ -269,6 +270,22 @@ void sim_name(struct sim *sim, const char *host_name, const char *address)
     must(addr_from_host(&sim->names[sim->name_count++].addr, address, 0) == 0);
 }
 
+/* ---- what TLS takes from outside ---- */
+static int64_t tls_time(void *context)
+{
+    struct sim *sim = context;
+
+    return (int64_t)(SIM_WALL_MS / 1000 + sim->now_ns / SIM_SECOND);
+}
+
+static void tls_random(void *context, void *to, size_t length)
+{
+    struct sim *sim = context;
+
+    for (uint8_t *at = to; length; length--)
+        *at++ = (uint8_t)(sim_draw(sim) >> 32);
+}
+
 struct sim *sim_open_with(const struct sim_options *options)
 {
     struct sim *sim = sim_alloc(sizeof(*sim));
@@ -285,6 +302,7 @@ struct sim *sim_open_with(const struct sim_options *options)
     sim->resolver.ask = names_ask;
     list_init(&sim->sockets);
     list_init(&sim->flying);
+    must(tls_global_init(&(struct tls_hooks){tls_time, tls_random, sim}) == 0);
     mem_count(true);
     sim->log = log_open(&log, &error);
     must(sim->log);

@@ -12,8 +12,11 @@
 #include "tests/sim/scenario.h"
 
 const struct scenario scenarios[] = {
-    {"direct",  "users, a relay and services of all kinds",           scenario_direct },
-    {"session", "one short session of each protocol through a relay", scenario_session},
+    {"direct",         "users, a relay and services of all kinds",                   scenario_direct },
+    {"session",        "one short session of each protocol through a relay",         scenario_session},
+    {"tunnel",         "users, a server, clients behind NAT, services of all kinds", scenario_tunnel },
+    {"tunnel_session", "one short session of each protocol through a tunnel",
+     scenario_tunnel_session                                                                         },
 };
 const uint32_t scenario_count = ARRAY_COUNT(scenarios);
 

@@ -8,8 +8,6 @@
 
 #include "tests/sim/kernel.h"
 
-#define WALL_START_MS UINT64_C(1790000000000) /* in 2026 */
-
 static struct sim_host *host_of(struct os *os)
 {
     return container_of(os, struct sim_host, os);
@@ -290,7 +288,7 @@ static uint64_t os_clock_ns(struct os *os)
 
 static uint64_t os_wall_ms(struct os *os)
 {
-    return WALL_START_MS + host_of(os)->sim->now_ns / SIM_MS;
+    return SIM_WALL_MS + host_of(os)->sim->now_ns / SIM_MS;
 }
 
 static void os_random(struct os *os, void *to, size_t length)
