@@ -66,6 +66,7 @@ struct quic_connection {
     struct quic_closing closing;
     ngtcp2_ccerr close_with;
     bool close_silently;
+    bool disowned; /* quic_close: the owner wants to hear no more but closed() */
 };
 
 /* new.c: NULL without memory. */

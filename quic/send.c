@@ -47,7 +47,7 @@ static ngtcp2_ssize packet_add_stream(struct quic_connection *connection, struct
     ngtcp2_ssize accepted = -1;
     ngtcp2_ssize rv;
 
-    quic_end_load(end, &load);
+    quic_end_load(end, packet->size, &load);
     rv = ngtcp2_conn_writev_stream(
         connection->native, packet->path, packet->info, packet->to, packet->size, &accepted,
         NGTCP2_WRITE_STREAM_FLAG_MORE | (load.finish ? NGTCP2_WRITE_STREAM_FLAG_FIN : 0), end->id,

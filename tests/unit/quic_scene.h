@@ -104,6 +104,82 @@ static inline bool scene_tls_open(void)
     return scene_tls.server && scene_tls.client && scene_tls.stranger;
 }
 
+/* ---- a router between the two, which may rewrite ports and lose packets ---- */
+
+struct router {
+    int inside, outside; /* towards the client, towards the server */
+    struct addr addr, client, server;
+    uint32_t most; /* larger datagrams are lost; 0: none */
+    uint32_t lose; /* each so many-th datagram is lost; 0: none */
+    uint64_t passed, lost;
+};
+
+static inline int router_socket(void)
+{
+    struct addr any = loopback_addr();
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    must(fd >= 0 && bind(fd, &any.sa, any.length) == 0);
+    return fd;
+}
+
+static inline void router_open(struct router *router, const struct addr *server)
+{
+    *router =
+        (struct router){.inside = router_socket(), .outside = router_socket(), .server = *server};
+    must(os_linux.local_addr(&os_linux, router->inside, &router->addr) == 0);
+}
+
+static inline void router_close(struct router *router)
+{
+    close(router->inside);
+    close(router->outside);
+}
+
+/* As a NAT that forgot: the server sees another port. */
+static inline void router_rebind(struct router *router)
+{
+    close(router->outside);
+    router->outside = router_socket();
+}
+
+static inline void router_pass(struct router *router, int from, int to, struct addr *source,
+                               const struct addr *target)
+{
+    uint8_t data[65536];
+    struct addr peer = {.length = sizeof(struct sockaddr_storage)};
+    ssize_t length;
+
+    while ((length = recvfrom(from, data, sizeof(data), 0, &peer.sa, &peer.length)) >= 0) {
+        *source = peer;
+        router->passed++;
+        if ((router->most && length > router->most) ||
+            (router->lose && router->passed % router->lose == 0))
+            router->lost++;
+        else
+            (void)!sendto(to, data, (size_t)length, 0, &target->sa, target->length);
+    }
+}
+
+static inline void router_turn(struct router *router)
+{
+    struct addr ignored;
+
+    router_pass(router, router->inside, router->outside, &router->client, &router->server);
+    router_pass(router, router->outside, router->inside, &ignored, &router->client);
+}
+
+/* turn_until for what goes through a router. */
+#define route_until(scene, router, condition)                                                      \
+    ({                                                                                             \
+        uint64_t give_up_ns = os_linux.clock_ns(&os_linux) + 8000000000u;                          \
+        while (!(condition) && os_linux.clock_ns(&os_linux) < give_up_ns) {                        \
+            router_turn(router);                                                                   \
+            must(worker_turn(&(scene)->real.worker, os_linux.clock_ns(&os_linux) + 200000) == 0);  \
+        }                                                                                          \
+        (condition);                                                                               \
+    })
+
 /* ---- flows ---- */
 
 static inline uint64_t hash_bytes(uint64_t hash, const uint8_t *data, uint64_t length)
@@ -310,6 +386,17 @@ static inline bool scene_open(struct scene *scene)
            turn_until(&scene->real,
                       (scene->client.ready && scene->server.ready) || scene->client.closed) &&
            scene->client.ready;
+}
+
+/* The same with a router between. */
+static inline bool scene_open_routed(struct scene *scene, struct router *router)
+{
+    if (!scene_tls_open() || !real_worker_open(&scene->real, NULL) || !scene_listen(scene))
+        return false;
+    router_open(router, &scene->addr);
+    scene->addr = router->addr;
+    return scene_dial(scene) &&
+           route_until(scene, router, scene->client.ready && scene->server.ready);
 }
 
 static inline void scene_idle(void *context)

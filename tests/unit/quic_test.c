@@ -335,6 +335,83 @@ TEST(a_client_that_moves_keeps_its_streams)
     check(scene_close(&scene));
 }
 
+TEST(a_nat_that_forgets_a_mapping_breaks_no_stream)
+{
+    struct scene scene;
+    struct router router;
+    struct flow *flow;
+
+    scene_defaults(&scene);
+    scene.server.echoes = true;
+    check(scene_open_routed(&scene, &router));
+    flow = flow_open(&scene.client);
+    check(flow);
+    flow_write(flow, "one", 3);
+    check(route_until(&scene, &router, flow->received == 3));
+    router_rebind(&router);
+    flow_write(flow, "two", 3);
+    check(route_until(&scene, &router, flow->received == 6));
+    check(route_until(&scene, &router,
+                      counter_read(&scene.real.counters, COUNTER_PATHS_CHANGED) == 1));
+    router_close(&router);
+    check(scene_close(&scene));
+}
+
+TEST(lost_packets_are_repaired)
+{
+    struct scene scene;
+    struct router router;
+    struct flow *flow;
+    uint64_t hash = 0xcbf29ce484222325u;
+
+    scene_defaults(&scene);
+    scene.server.echoes = true;
+    check(scene_open_routed(&scene, &router));
+    router.lose = 50;
+    flow = flow_open(&scene.client);
+    check(flow);
+    check(route_until(&scene, &router, (hash = write_bulk(flow, hash), flow->closed)));
+    check(flow->reason == REASON_DONE && flow->received == BULK && flow->hash == hash);
+    check(router.lost > 100);
+    router_close(&router);
+    check(scene_close(&scene));
+}
+
+TEST(a_path_that_stops_taking_large_packets_is_used_with_small_ones)
+{
+    struct scene scene;
+    struct router router;
+    struct flow *flow;
+    uint8_t slice[SLICE] = {0};
+
+    scene_defaults(&scene);
+    scene.server.echoes = true;
+    check(scene_open_routed(&scene, &router));
+    flow = flow_open(&scene.client);
+    check(flow);
+    flow_write(flow, slice, sizeof(slice));
+    check(route_until(&scene, &router, flow->received == SLICE));
+    router.most = 1200;
+    flow_write(flow, slice, sizeof(slice));
+    check(route_until(&scene, &router, flow->received == 2 * SLICE));
+    check(router.lost > 0);
+    router_close(&router);
+    check(scene_close(&scene));
+}
+
+TEST(larger_packets_are_found_by_probing)
+{
+    struct scene scene;
+    struct quic_stats stats;
+
+    scene_defaults(&scene);
+    scene.config.mtu = 0;
+    check(scene_open(&scene));
+    check(turn_until(&scene.real,
+                     (quic_stats(scene.client.connection, &stats), stats.payload_size == 65000)));
+    check(scene_close(&scene));
+}
+
 TEST(a_server_that_always_retries_still_gets_its_client)
 {
     struct scene scene;
@@ -370,7 +447,7 @@ TEST(a_server_that_forgot_a_connection_resets_it)
     check(quic_rebind(scene.client.connection) == 0);
     check(turn_until(&scene.real, scene.client.closed));
     check(scene.client.closing.reason == REASON_STATELESS_RESET);
-    check(counter_read(&scene.real.counters, COUNTER_STATELESS_RESETS) == 1);
+    check(counter_read(&scene.real.counters, COUNTER_STATELESS_RESETS) >= 1);
     check(scene_close(&scene));
 }
 
@@ -430,18 +507,19 @@ TEST(no_failed_allocation_leaks_or_crashes)
     bool met = true;
 
     check(scene_tls_open());
-    for (uint64_t n = 1; met; n += 1 + n / 64) {
+    for (uint64_t n = 1; met; n++) {
         scene_defaults(&scene);
         scene.server.echoes = true;
         scene.config.handshake_timeout_ns = 100000000;
         scene.config.idle_timeout_ns = 100000000;
-        check(real_worker_open(&scene.real, NULL));
         mem_count(true);
+        check(real_worker_open(&scene.real, NULL));
         mem_fail_at(n);
         session_once(&scene);
         met = mem_failed();
         mem_fail_at(0);
         check(scene_close(&scene));
+        check(mem_live() == 0);
         mem_count(false);
     }
 }
