@@ -7,7 +7,7 @@
 #include "core/state.h"
 #include "quic/quic_end.h"
 
-enum { STARVED_RETRY_NS = 1000000 };
+enum { RETRY_NS = 1000000 };
 
 static const char *const state_names[CONNECTION_STATES] = {"handshaking", "ready", "closing",
                                                            "ending"};
@@ -123,6 +123,7 @@ void quic_close(struct quic_connection *connection, enum reason reason, uint64_t
     closing_set_text(closing, text, strlen(text));
     ngtcp2_ccerr_set_application_error(&connection->close_with, code,
                                        (const uint8_t *)closing->text, strlen(closing->text));
+    connection->disowned = true;
     connection_moved(connection, CONNECTION_CLOSING);
     connection_wake(connection);
 }
@@ -146,16 +147,17 @@ static void connection_tell(struct quic_connection *connection)
         connection_announce(connection);
     list_init(&news);
     list_take_all(&news, &connection->news);
-    while ((link = list_pop(&news)))
+    while (!connection->disowned && (link = list_pop(&news)))
         quic_end_tell(container_of(link, struct quic_end, news_link));
+    list_take_all(&connection->news, &news);
 }
 
 static void connection_set_timer(struct quic_connection *connection)
 {
     uint64_t at_ns = ngtcp2_conn_get_expiry2(connection->native);
-    uint64_t soon_ns = connection->worker->now_ns + STARVED_RETRY_NS;
+    uint64_t soon_ns = connection->worker->now_ns + RETRY_NS;
 
-    if (connection->starved && at_ns > soon_ns)
+    if ((connection->starved || connection->ping) && at_ns > soon_ns)
         at_ns = soon_ns;
     if (connection->timer.at_ns != at_ns || !timer_is_set(&connection->timer))
         must(timer_set(&connection->worker->timers, &connection->timer, at_ns) == 0);
@@ -230,7 +232,6 @@ void connection_turn(struct task *task)
         connection_set_timer(connection);
         return;
     }
-    connection_tell(connection);
     connection_write_close(connection);
     connection_end(connection);
 }

@@ -14,7 +14,7 @@
 #include "relay/pump.h"
 #include "relay/service.h"
 
-enum { KEEPALIVE_S = 60 };
+enum { KEEPALIVE_S = 60, BUFFER_LIMIT = 262144 /* of the service's bytes in one connection */ };
 /* A service that answers sooner saves the `seen`: the acknowledgment says as much meanwhile. */
 #define SEEN_NS 5000000ull
 
@@ -176,6 +176,7 @@ static void service_pump(struct service_open *open, struct service_connection *c
     struct stream *tunnel = open->stream;
 
     connection->services = services;
+    stream->receive_limit = BUFFER_LIMIT;
     quic_stream_set_code(tunnel, WIRE_CODE_RESET);
     services->active++;
     service_open_free(open);
