@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "core/must.h"
 #include "tests/sim/scenario.h"
@@ -27,17 +29,21 @@ struct command {
     bool sweep;
 };
 
-static bool runs(const struct command *command, const struct sim_options *options,
-                 struct sim_verdict *verdict)
+static void say_again(const struct command *command, const struct sim_options *options)
 {
-    *verdict = command->scenario->run(options);
-    if (!verdict->faults)
-        return true;
     printf("again: qmux-sim %s --seeds %llu-%llu --fail-op %llu --fail-alloc %llu --trace\n",
            command->scenario->name, (unsigned long long)options->seed,
            (unsigned long long)options->seed, (unsigned long long)options->fail_op,
            (unsigned long long)options->fail_alloc);
-    return false;
+}
+
+static bool runs(const struct command *command, const struct sim_options *options,
+                 struct sim_verdict *verdict)
+{
+    *verdict = command->scenario->run(options);
+    if (verdict->faults)
+        say_again(command, options);
+    return !verdict->faults;
 }
 
 static uint32_t run_seeds(const struct command *command)
@@ -65,32 +71,60 @@ static uint32_t run_seeds(const struct command *command)
     return bad;
 }
 
+enum outcome { OUTCOME_PASS, OUTCOME_BAD, OUTCOME_NOT_MET, OUTCOME_CRASH };
+
+/* In a process of its own, so that a crash is one finding and not the end of the sweep. */
+static enum outcome run_apart(const struct command *command, const struct sim_options *options)
+{
+    struct sim_verdict verdict;
+    int status = 0;
+    pid_t child;
+
+    fflush(NULL);
+    child = fork();
+    if (child == 0) {
+        bool good = runs(command, options, &verdict);
+
+        fflush(NULL);
+        _exit(!good ? OUTCOME_BAD : verdict.fault_met ? OUTCOME_PASS : OUTCOME_NOT_MET);
+    }
+    if (child < 0 || waitpid(child, &status, 0) < 0)
+        return OUTCOME_CRASH;
+    if (WIFEXITED(status) && WEXITSTATUS(status) <= OUTCOME_NOT_MET)
+        return (enum outcome)WEXITSTATUS(status);
+    return OUTCOME_CRASH;
+}
+
 /* `what` points at the counter to raise in `options`. */
 static uint32_t sweep(const struct command *command, struct sim_options *options, uint64_t *what,
                       const char *name)
 {
-    struct sim_verdict verdict;
-    uint32_t bad = 0;
-    uint64_t n = 1;
+    enum outcome outcome = OUTCOME_PASS;
+    uint32_t bad = 0, crashed = 0;
+    uint64_t n;
 
-    for (;; n += command->stride) {
+    for (n = 1; outcome != OUTCOME_NOT_MET; n += command->stride) {
         *what = n;
-        bad += !runs(command, options, &verdict);
-        if (!verdict.fault_met)
-            break;
+        outcome = run_apart(command, options);
+        bad += outcome == OUTCOME_BAD;
+        crashed += outcome == OUTCOME_CRASH;
+        if (outcome == OUTCOME_CRASH)
+            say_again(command, options);
     }
     *what = 0;
-    printf("%s: seed %llu, %s 1-%llu fail, %u bad\n", command->scenario->name,
-           (unsigned long long)options->seed, name, (unsigned long long)(n - 1), bad);
-    return bad;
+    printf("%s: seed %llu, %s 1-%llu fail, %u bad, %u crashed\n", command->scenario->name,
+           (unsigned long long)options->seed, name, (unsigned long long)(n - 1), bad, crashed);
+    return bad + crashed;
 }
 
 static uint32_t run_sweep(const struct command *command)
 {
     struct sim_options options = command->options;
+    struct sim_verdict verdict;
     uint32_t bad = 0;
 
     for (options.seed = command->first; options.seed <= command->last; options.seed++) {
+        bad += !runs(command, &options, &verdict); /* makes what later runs share, too */
         bad += sweep(command, &options, &options.fail_op, "operations");
         bad += sweep(command, &options, &options.fail_alloc, "allocations");
     }

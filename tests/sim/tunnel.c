@@ -36,7 +36,7 @@ static void server_text(char text[TEXT_SIZE])
                       "[server]\nworkers = 1\ndrain_timeout = 5s\n[tls edge]\n"
                       "cert = %1$s/server.crt\nkey = %1$s/server.key\nca = %1$s/ca.crt\n"
                       "[tunnel pods]\nlisten = 10.0.0.1:8443\ntls = edge\nauth = mtls\n"
-                      "allow = pod-*.example\n",
+                      "allow = pod-*.example\nopen_timeout = 2s\n",
                       papers());
 
     for (uint32_t i = 0; i < ARRAY_COUNT(doors); i++)
