@@ -187,7 +187,7 @@ const char *addr_format_host(const struct addr *addr, char text[ADDR_TEXT_SIZE])
     case AF_UNIX:
         return addr_format_path(addr, text);
     default:
-        strcpy(text, "-");
+        snprintf(text, ADDR_TEXT_SIZE, "-");
     }
     return text;
 }

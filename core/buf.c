@@ -281,16 +281,18 @@ void queue_take_all(struct queue *to, struct queue *from)
 
 void queue_skip(struct queue *queue, uint64_t length)
 {
+    struct piece *first;
+
     must(length <= queue->length);
-    while (queue->first && queue->first->length <= length) {
-        length -= queue->first->length;
+    while ((first = queue->first) && first->length <= length) {
+        length -= first->length;
         piece_free(queue_pop(queue));
     }
-    if (length) {
-        queue->first->start += (uint32_t)length;
-        queue->first->length -= (uint32_t)length;
-        queue->length -= length;
-    }
+    if (!first)
+        return;
+    first->start += (uint32_t)length;
+    first->length -= (uint32_t)length;
+    queue->length -= length;
 }
 
 void queue_clear(struct queue *queue)

@@ -11,8 +11,7 @@
  * back.  Chunks and pieces that come back are kept for the next taker; what a pool did not need for
  * a while goes back to the system (pools_trim).  In debug builds (POOL_GUARD) a chunk's memory is
  * inaccessible while it is in the pool, so that a kernel write into a retired buffer fails with
- * EFAULT instead of corrupting silently; pieces then are never kept, so that ASan sees late uses.
- */
+ * EFAULT instead of corrupting silently; pieces are not kept then, so that ASan sees late uses. */
 #ifndef CORE_BUF_H
 #define CORE_BUF_H
 
@@ -53,9 +52,8 @@ struct pools *pools_new(const struct pool_limits *limits) MUST_CHECK;
 void pools_free(struct pools **pools);
 uint32_t pools_busy(const struct pools *pools, enum pool_size size); /* chunks outside the pool */
 uint32_t pools_idle(const struct pools *pools, enum pool_size size); /* chunks kept inside it */
-/* Frees half of the idle chunks, above a small reserve, that nobody needed since it was last
- * called. The worker calls it about once a second; a pool in use does it itself every few thousand
- * chunks. */
+/* Frees half of the idle chunks, above a small reserve, that nobody needed since the last call. The
+ * worker calls it about once a second; a pool in use also does it every few thousand chunks. */
 void pools_trim(struct pools *pools);
 
 /* A chunk with one reference, or NULL when the pool is at its limit or memory is out. */

@@ -7,9 +7,12 @@
 
 static uint8_t *memory_map(uint32_t size)
 {
+    /* cppcheck-suppress invalidFunctionArg ; -1 is what mmap(2) asks for */
     void *data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-    return data == MAP_FAILED ? NULL : data;
+    if (data == MAP_FAILED)
+        return NULL;
+    return data;
 }
 
 #ifdef POOL_GUARD

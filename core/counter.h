@@ -1,11 +1,12 @@
 /* core/counter.h - what a worker counts.  One writer a cell (the worker), read by anyone without
- * locks; sums are made by the reader.  Owner: cli/run.  Limits that were reached are rows here too. */
+ * locks; sums are made by the reader.  Owner: cli/run.  Limits that were reached are rows too. */
 #ifndef CORE_COUNTER_H
 #define CORE_COUNTER_H
 
 #include <stdatomic.h>
 #include <stdint.h>
 
+/* clang-format off */
 /*     name                        text for the log and metrics */
 #define COUNTERS(ROW)                                                                              \
     ROW(ACCEPTED,                  "connections accepted")                                         \
@@ -49,6 +50,7 @@
     ROW(MESSAGES_INVALID,          "tunnel messages that broke the protocol")                      \
     ROW(RECONNECTS,                "tunnel connections tried again")                               \
     ROW(LOG_DROPPED,               "log lines dropped: the log could not keep up")
+/* clang-format on */
 
 enum counter {
 #define COUNTER_ENUM(name, text) COUNTER_##name,

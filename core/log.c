@@ -1,31 +1,26 @@
 #include "core/log.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "core/log_file.h"
 #include "core/log_format.h"
+#include "core/log_ring.h"
 #include "core/mem.h"
 
-/* Finished lines wait in a ring of bytes per source, of which the source is the only writer and the
- * log's thread the only reader.  Waking a thread costs far more than a line, so the thread, once it
- * had work, looks again every REST_MS and sleeps for good only after it found nothing. */
+/* Waking a thread costs far more than a line, so the log's thread, once it had work, looks again
+ * every REST_MS and sleeps for good only after it found nothing. */
 enum {
-    SOURCE_SIZE = 256 << 10, /* a power of two */
     REST_MS = 20,
-    CLOSE_MS = 1000, /* the thread stops GRACE_MS earlier, so that it can be joined */
+    CLOSE_MS = 1000, /* the thread gives up GRACE_MS earlier, so that it can be joined */
     GRACE_MS = 100,
-    FILE_BATCH = 64 << 10,
-    PIPE_BATCH = PIPE_BUF, /* what poll(2) promises that a pipe takes without blocking */
 };
 
 enum writer_state { WRITER_BUSY, WRITER_RESTS, WRITER_SLEEPS };
@@ -33,33 +28,25 @@ enum writer_state { WRITER_BUSY, WRITER_RESTS, WRITER_SLEEPS };
 struct log_source {
     struct log *log;
     struct log_source *next;
-    /* The source's thread. */
-    _Alignas(64) _Atomic uint64_t head; /* bytes ever put in, whole lines */
     _Atomic uint64_t dropped;
-    /* The log's thread. */
-    _Alignas(64) _Atomic uint64_t tail; /* bytes ever taken out */
-    char bytes[SOURCE_SIZE];
+    struct log_ring ring;
 };
 
 struct log {
     /* Set by log_open. */
     struct log_options options;
-    char *path; /* NULL: stderr */
     int wake_fd, finished_fd;
     pthread_t thread;
     /* Shared. */
     _Atomic(struct log_source *) sources;
     _Atomic int state; /* enum writer_state */
-    _Atomic bool reopen;
-    _Atomic uint64_t close_at_ms; /* 0: not closing */
-    _Atomic bool over;            /* the thread has ended, or log_close has given up on it */
-    _Atomic uint64_t lost;        /* lines that the file refused */
+    _Atomic bool reopen, closing;
+    _Atomic bool over;     /* the thread has ended, or log_close has given up on it */
+    _Atomic uint64_t lost; /* lines that the file refused */
     /* The log's thread. */
-    int fd;
-    size_t batch_size;
-    bool torn; /* the last line in the file has no end */
+    struct log_file file;
     uint64_t told_dropped;
-    char batch[FILE_BATCH];
+    char batch[LOG_BATCH_SIZE];
 };
 
 static uint64_t clock_ms(clockid_t clock)
@@ -77,85 +64,7 @@ static uint64_t log_wall_ms(const struct log *log)
     return clock_ms(CLOCK_REALTIME);
 }
 
-/* ---- the file; the log's thread ---- */
-
-/* Only a descriptor of our own is made non-blocking: stderr is shared with whoever started us. */
-static int log_open_file(const char *path)
-{
-    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
-
-    return fd < 0 ? -errno : fd;
-}
-
-static void log_use_file(struct log *log, int fd)
-{
-    struct stat status;
-
-    log->fd = fd;
-    log->batch_size = fstat(fd, &status) == 0 && S_ISREG(status.st_mode) ? FILE_BATCH : PIPE_BATCH;
-}
-
-static void log_close_file(struct log *log)
-{
-    if (log->path && log->fd >= 0)
-        close(log->fd);
-}
-
-/* When the new file cannot be opened the old one is kept: lines go where they went before. */
-static void log_reopen_file(struct log *log)
-{
-    int fd;
-
-    if (!atomic_exchange(&log->reopen, false) || !log->path)
-        return;
-    fd = log_open_file(log->path);
-    if (fd < 0)
-        return;
-    log_close_file(log);
-    log_use_file(log, fd);
-    log->torn = false;
-}
-
-/* Milliseconds that poll may wait: for ever, or what closing leaves. */
-static int log_patience_ms(const struct log *log)
-{
-    uint64_t close_at = atomic_load(&log->close_at_ms), now;
-
-    if (!close_at)
-        return -1;
-    now = clock_ms(CLOCK_MONOTONIC);
-    return now < close_at ? (int)(close_at - now) : 0;
-}
-
-static void log_clear_wake(struct log *log)
-{
-    uint64_t value;
-
-    if (read(log->wake_fd, &value, sizeof(value)) < 0)
-        must(errno == EAGAIN || errno == EINTR);
-}
-
-/* False when closing has run out of time. */
-static bool log_wait_writable(struct log *log)
-{
-    struct pollfd fds[] = {
-        {.fd = log->fd,      .events = POLLOUT},
-        {.fd = log->wake_fd, .events = POLLIN }
-    };
-
-    for (;;) {
-        int patience_ms = log_patience_ms(log);
-
-        if (poll(fds, ARRAY_COUNT(fds), patience_ms) < 0)
-            continue; /* EINTR */
-        if (fds[0].revents)
-            return true;
-        if (patience_ms == 0)
-            return false;
-        if (fds[1].revents)
-            log_clear_wake(log);
-    }
-}
+/* ---- the log's thread ---- */
 
 static void log_count_lost(struct log *log, const char *bytes, size_t length)
 {
@@ -167,52 +76,10 @@ static void log_count_lost(struct log *log, const char *bytes, size_t length)
     }
 }
 
-/* Returns how many bytes the file refused: a full disk, or a reader that went away. */
-static size_t log_put(struct log *log, const char *bytes, size_t length)
-{
-    while (length && log_wait_writable(log)) {
-        ssize_t written = write(log->fd, bytes, length);
-
-        if (written < 0 && errno != EAGAIN && errno != EINTR)
-            break;
-        if (written > 0) {
-            bytes += written;
-            length -= (size_t)written;
-            log->torn = bytes[-1] != '\n';
-        }
-    }
-    return length;
-}
-
-static size_t log_put_lines(struct log *log, const char *bytes, size_t length)
-{
-    if (log->torn && log_put(log, "\n", 1))
-        return length;
-    return log_put(log, bytes, length);
-}
-
-/* ---- the rings; the log's thread ---- */
-
-/* Copies whole lines, as many as the batch takes, out of the ring; returns their length. */
-static size_t source_take(struct log_source *source, char *batch, size_t size)
-{
-    uint64_t tail = atomic_load_explicit(&source->tail, memory_order_relaxed);
-    uint64_t head = atomic_load_explicit(&source->head, memory_order_acquire);
-    size_t at = tail % SOURCE_SIZE, length = head - tail < size ? (size_t)(head - tail) : size;
-    size_t first = length < SOURCE_SIZE - at ? length : SOURCE_SIZE - at;
-
-    memcpy(batch, source->bytes + at, first);
-    memcpy(batch + first, source->bytes, length - first);
-    while (length && batch[length - 1] != '\n')
-        length--;
-    atomic_store_explicit(&source->tail, tail + length, memory_order_release);
-    return length;
-}
-
 static bool log_pending(struct log *log)
 {
     for (struct log_source *source = atomic_load(&log->sources); source; source = source->next) {
-        if (atomic_load(&source->head) != atomic_load(&source->tail))
+        if (!log_ring_empty(&source->ring))
             return true;
     }
     return false;
@@ -224,11 +91,11 @@ static bool log_drain_once(struct log *log)
     bool any = false;
 
     for (struct log_source *source = atomic_load(&log->sources); source; source = source->next) {
-        size_t length = source_take(source, log->batch, log->batch_size), refused;
+        size_t length = log_ring_take(&source->ring, log->batch, log->file.batch_size), refused;
 
         if (!length)
             continue;
-        refused = log_put_lines(log, log->batch, length);
+        refused = log_file_put(&log->file, log->batch, length);
         log_count_lost(log, log->batch + length - refused, refused);
         any = true;
     }
@@ -240,10 +107,12 @@ static void log_tell_dropped(struct log *log)
     uint64_t dropped = log_dropped(log);
     const struct log_field fields[] = {LOG_NUMBER("lines", dropped - log->told_dropped)};
     const struct log_record record = {LOG_WARN, log_wall_ms(log), "log lines dropped", fields, 1};
+    size_t length;
 
     if (dropped == log->told_dropped)
         return;
-    if (!log_put_lines(log, log->batch, log_format_line(log->batch, log->options.format, &record)))
+    length = log_format_line(log->batch, log->options.format, &record);
+    if (log_file_put(&log->file, log->batch, length) == 0)
         log->told_dropped = dropped;
 }
 
@@ -252,28 +121,30 @@ static bool log_drain(struct log *log)
     bool any = false, more;
 
     do {
-        log_reopen_file(log);
+        if (atomic_exchange(&log->reopen, false))
+            log_file_reopen(&log->file);
         any |= more = log_drain_once(log);
-    } while (more && log_patience_ms(log) != 0);
+    } while (more && log_file_patience_ms(&log->file) != 0);
     log_tell_dropped(log);
     return any;
 }
 
 static bool log_is_asked(struct log *log)
 {
-    return atomic_load(&log->close_at_ms) || atomic_load(&log->reopen);
+    return atomic_load(&log->closing) || atomic_load(&log->reopen);
 }
 
 static void log_rest(struct log *log, bool had_work)
 {
     struct pollfd fd = {.fd = log->wake_fd, .events = POLLIN};
+    eventfd_t value;
 
     /* Who writes a line or a flag looks at the state, or wakes us, after it; we look for both after
      * setting the state. */
     atomic_store(&log->state, had_work ? WRITER_RESTS : WRITER_SLEEPS);
     if ((had_work || !log_pending(log)) && !log_is_asked(log) &&
         poll(&fd, 1, had_work ? REST_MS : -1) > 0)
-        log_clear_wake(log);
+        eventfd_read(log->wake_fd, &value);
     atomic_store(&log->state, WRITER_BUSY);
 }
 
@@ -284,7 +155,7 @@ static void *log_run(void *argument)
     struct log *log = argument;
 
     for (;;) {
-        uint64_t closing = atomic_load(&log->close_at_ms);
+        bool closing = atomic_load(&log->closing);
         bool had_work = log_drain(log);
 
         if (closing)
@@ -321,33 +192,24 @@ static void log_release(struct log *log)
         next = source->next;
         mem_free(source);
     }
-    log_close_file(log);
+    log_file_release(&log->file);
     if (log->wake_fd >= 0)
         close(log->wake_fd);
     if (log->finished_fd >= 0)
         close(log->finished_fd);
-    mem_free(log->path);
     mem_free(log);
 }
 
 static int log_open_outputs(struct log *log)
 {
-    int fd = STDERR_FILENO;
+    int rc;
 
     log->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     log->finished_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (log->wake_fd < 0 || log->finished_fd < 0)
         return -errno;
-    if (strcmp(log->options.file, "stderr") != 0) {
-        log->path = mem_text(log->options.file);
-        if (!log->path)
-            return -ENOMEM;
-        fd = log_open_file(log->path);
-        if (fd < 0)
-            return fd;
-    }
-    log_use_file(log, fd);
-    return log_start_thread(log);
+    rc = log_file_open(&log->file, log->options.file, log->wake_fd);
+    return rc ? rc : log_start_thread(log);
 }
 
 struct log *log_open(const struct log_options *options, int *error)
@@ -358,7 +220,7 @@ struct log *log_open(const struct log_options *options, int *error)
     if (!log)
         return NULL;
     log->options = *options;
-    log->fd = log->wake_fd = log->finished_fd = -1;
+    log->wake_fd = log->finished_fd = -1;
     *error = options->sink ? 0 : log_open_outputs(log);
     if (*error) {
         log_release(log);
@@ -373,9 +235,10 @@ static void log_stop_thread(struct log *log)
 {
     struct pollfd fd = {.fd = log->finished_fd, .events = POLLIN};
 
-    atomic_store(&log->close_at_ms, clock_ms(CLOCK_MONOTONIC) + CLOSE_MS - GRACE_MS);
+    atomic_store(&log->file.give_up_ms, clock_ms(CLOCK_MONOTONIC) + CLOSE_MS - GRACE_MS);
+    atomic_store(&log->closing, true);
     eventfd_write(log->wake_fd, 1);
-    while (poll(&fd, 1, log_patience_ms(log) + GRACE_MS) < 0)
+    while (poll(&fd, 1, log_file_patience_ms(&log->file) + GRACE_MS) < 0)
         ; /* EINTR */
     if (!fd.revents && !atomic_exchange(&log->over, true)) {
         pthread_detach(log->thread);
@@ -412,8 +275,9 @@ struct log_source *log_source_new(struct log *log)
 
     if (!source)
         return NULL;
-    memset(source, 0, offsetof(struct log_source, bytes));
     source->log = log;
+    atomic_init(&source->dropped, 0);
+    log_ring_init(&source->ring);
     source->next = atomic_load(&log->sources);
     while (!atomic_compare_exchange_weak(&log->sources, &source->next, source))
         ;
@@ -435,12 +299,12 @@ bool log_wanted(const struct log_source *source, enum log_level level)
     return source && level >= source->log->options.level;
 }
 
-static void source_wake(struct log_source *source, uint64_t waiting)
+static void source_wake(struct log_source *source, size_t waiting)
 {
     struct log *log = source->log;
     int state = atomic_load(&log->state);
 
-    if (state == WRITER_BUSY || (state == WRITER_RESTS && waiting < SOURCE_SIZE / 2))
+    if (state == WRITER_BUSY || (state == WRITER_RESTS && waiting < LOG_RING_SIZE / 2))
         return;
     if (atomic_compare_exchange_strong(&log->state, &state, WRITER_BUSY))
         eventfd_write(log->wake_fd, 1);
@@ -448,19 +312,12 @@ static void source_wake(struct log_source *source, uint64_t waiting)
 
 static void source_put(struct log_source *source, const char *line, size_t length)
 {
-    uint64_t head = atomic_load_explicit(&source->head, memory_order_relaxed);
-    uint64_t waiting = head - atomic_load_explicit(&source->tail, memory_order_acquire);
-    size_t at = head % SOURCE_SIZE;
-    size_t first = length < SOURCE_SIZE - at ? length : SOURCE_SIZE - at;
+    size_t waiting = log_ring_put(&source->ring, line, length);
 
-    if (length > SOURCE_SIZE - waiting) {
+    if (waiting)
+        source_wake(source, waiting);
+    else
         atomic_fetch_add_explicit(&source->dropped, 1, memory_order_relaxed);
-        return;
-    }
-    memcpy(source->bytes + at, line, first);
-    memcpy(source->bytes, line + first, length - first);
-    atomic_store(&source->head, head + length);
-    source_wake(source, waiting + length);
 }
 
 void log_write(struct log_source *source, enum log_level level, const char *event,

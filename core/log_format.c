@@ -218,6 +218,7 @@ size_t log_format_line(char text[LOG_LINE_SIZE], enum log_format format,
 {
     struct line line = {.text = text, .json = format == LOG_FORMAT_JSON};
     const char *tail;
+    size_t tail_length;
 
     if (line.json)
         line_begin_json(&line, record);
@@ -229,6 +230,7 @@ size_t log_format_line(char text[LOG_LINE_SIZE], enum log_format format,
         tail = line.full ? ",\"cut\":1}\n" : "}\n";
     else
         tail = line.full ? " cut=1\n" : "\n";
-    memcpy(text + line.length, tail, strlen(tail));
-    return line.length + strlen(tail);
+    tail_length = strlen(tail);
+    memcpy(text + line.length, tail, tail_length);
+    return line.length + tail_length;
 }

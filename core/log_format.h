@@ -24,7 +24,7 @@ struct log_record {
     size_t count;
 };
 /* Returns the length, newline included, which is the last byte; there is no NUL. */
-size_t log_format_line(char line[LOG_LINE_SIZE], enum log_format format,
+size_t log_format_line(char text[LOG_LINE_SIZE], enum log_format format,
                        const struct log_record *record) MUST_CHECK;
 
 #endif

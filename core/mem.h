@@ -11,17 +11,17 @@
 
 #include "core/must.h"
 
-void *mem_new(size_t size) MUST_CHECK;                /* zeroed */
-void *mem_raw(size_t size) MUST_CHECK;                /* not zeroed */
+void *mem_new(size_t size) MUST_CHECK;                   /* zeroed */
+void *mem_raw(size_t size) MUST_CHECK;                   /* not zeroed */
 void *mem_aligned(size_t align, size_t size) MUST_CHECK; /* not zeroed; size a multiple of align */
-void *mem_resize(void *old, size_t size) MUST_CHECK;  /* on failure old stays valid */
-char *mem_text(const char *text) MUST_CHECK;          /* a copy of a string */
-void mem_free(void *memory);                          /* accepts NULL */
+void *mem_resize(void *old, size_t size) MUST_CHECK;     /* on failure old stays valid */
+char *mem_text(const char *text) MUST_CHECK;             /* a copy of a string */
+void mem_free(void *memory);                             /* accepts NULL */
 
 /* Tests only: the n-th allocation from now (1 is the next) fails once; 0 turns this off. */
 void mem_fail_at(uint64_t n);
-bool mem_failed(void);      /* whether that failure was met */
-int64_t mem_live(void);     /* blocks not yet freed, counted only after mem_count(true) */
+bool mem_failed(void);  /* whether that failure was met */
+int64_t mem_live(void); /* blocks not yet freed, counted only after mem_count(true) */
 void mem_count(bool on);
 
 #endif

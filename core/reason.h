@@ -5,6 +5,7 @@
 
 #include "core/log.h"
 
+/* clang-format off */
 /*     name                 severity   text */
 #define REASONS(ROW)                                                                               \
     ROW(DONE,               LOG_DEBUG, "both sides finished")                                      \
@@ -39,6 +40,7 @@
     ROW(DRAINED,            LOG_INFO,  "still open when the drain time ended")                     \
     ROW(SHUTDOWN,           LOG_INFO,  "shutting down")                                            \
     ROW(ABANDONED,          LOG_DEBUG, "given up for another member")
+/* clang-format on */
 
 enum reason {
 #define REASON_ENUM(name, severity, text) REASON_##name,
@@ -47,9 +49,9 @@ enum reason {
         REASON_COUNT
 };
 
-const char *reason_text(enum reason reason);       /* "refused by the service" */
-const char *reason_name(enum reason reason);       /* "refused" */
+const char *reason_text(enum reason reason); /* "refused by the service" */
+const char *reason_name(enum reason reason); /* "refused" */
 enum log_level reason_severity(enum reason reason);
-enum reason reason_of_errno(int error);            /* takes -errno or errno */
+enum reason reason_of_errno(int error); /* takes -errno or errno */
 
 #endif

@@ -108,6 +108,7 @@ static void lookup_answer(struct lookup *lookup, int error)
 {
     struct resolve_request *request = lookup->request;
 
+    must(request);
     lookup->request = NULL;
     list_remove(&lookup->link);
     request_answer(request, error);

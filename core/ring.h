@@ -54,9 +54,9 @@ struct op {
     bool drained : 1; /* receives: the last one emptied the socket */
     int fd;
     union {
-        struct group *group;    /* OP_RECV, OP_RECVMSG_MULTI */
+        struct group *group;     /* OP_RECV, OP_RECVMSG_MULTI */
         const struct addr *peer; /* OP_CONNECT */
-        void *buffer;           /* OP_READ */
+        void *buffer;            /* OP_READ */
     };
     struct msghdr *message; /* OP_RECV_NOW, OP_RECVMSG_MULTI, OP_SENDMSG */
     uint32_t flags;         /* MSG_* or poll mask; OP_READ: length */
@@ -138,8 +138,8 @@ struct ring {
     bool woken; /* in this turn */
 };
 void ring_init(struct ring *ring, const struct ring_driver *driver);
-/* For drivers: marks the op idle when final, takes the chunk out of its group and publishes another,
- * then calls done.  buffer_id is -1 without a buffer. */
+/* For drivers: marks the op idle when final, takes the chunk out of its group and publishes
+ * another, then calls done.  buffer_id is -1 without a buffer. */
 void ring_complete(struct ring *ring, struct op *op, struct op_result result, int buffer_id);
 
 /* The kernel's driver.  Features are probed; a name in `without` (comma-separated: "bundle",

@@ -100,14 +100,16 @@ void ring_explain(int error, const char *release, int disabled, char *text, size
 static int read_disabled(void)
 {
     FILE *file = fopen("/proc/sys/kernel/io_uring_disabled", "re");
-    int value = -1;
+    char line[16] = "", *end;
+    long value;
 
     if (!file)
         return -1;
-    if (fscanf(file, "%d", &value) != 1)
-        value = -1;
+    if (!fgets(line, sizeof(line), file))
+        line[0] = '\0';
     fclose(file);
-    return value;
+    value = strtol(line, &end, 10);
+    return end == line ? -1 : (int)value;
 }
 
 void ring_explain_here(int error, char *text, size_t size)

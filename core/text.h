@@ -24,8 +24,11 @@ static inline void text_lower(char *to, size_t size, const char *from)
 {
     size_t i = 0;
 
-    for (; from[i] && i + 1 < size; i++)
-        to[i] = from[i] >= 'A' && from[i] <= 'Z' ? (char)(from[i] - 'A' + 'a') : from[i];
+    for (; from[i] && i + 1 < size; i++) {
+        to[i] = from[i];
+        if (from[i] >= 'A' && from[i] <= 'Z')
+            to[i] |= 0x20;
+    }
     to[i] = '\0';
 }
 

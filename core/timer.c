@@ -7,7 +7,7 @@
 
 /* A set timer lies in the heap, or, while timers_run has taken it out, among the due: that is a
  * sorted run behind the heap's places, so that what a timer sets cannot fire in the same call. */
-enum { CHILDREN = 4, FIRST_CAPACITY = 64 };
+enum { CHILDREN = 4, FIRST_CAPACITY = 64, PLACE_SIZE = sizeof(void *) };
 #define SLOT_DUE (1u << 31)
 
 void timers_init(struct timers *timers)
@@ -107,11 +107,11 @@ static int timers_grow(struct timers *timers)
 
     if (capacity >= SLOT_DUE)
         return -ENOMEM;
-    heap = mem_resize(timers->heap, (size_t)capacity * 2 * sizeof(*heap));
+    heap = mem_resize(timers->heap, (size_t)capacity * 2 * PLACE_SIZE);
     if (!heap)
         return -ENOMEM;
     if (timers->due_count)
-        memmove(heap + capacity, heap + timers->capacity, timers->due_count * sizeof(*heap));
+        memmove(heap + capacity, heap + timers->capacity, (size_t)timers->due_count * PLACE_SIZE);
     timers->heap = heap;
     timers->capacity = capacity;
     return 0;

@@ -203,10 +203,13 @@ static void connection_end(struct quic_connection *connection)
     connection_release_native(connection);
     connection_moved(connection, CONNECTION_ENDING);
     timer_stop(&connection->worker->timers, &connection->timer);
-    if (!connection->server)
-        quic_endpoint_stop(connection->endpoint, connection_endpoint_idle, connection);
-    else if (!connection->batches)
-        connection_gone(connection);
+    if (connection->server) {
+        if (!connection->batches)
+            connection_gone(connection);
+        return;
+    }
+    list_remove(&connection->link);
+    quic_endpoint_stop(connection->endpoint, connection_endpoint_idle, connection);
 }
 
 void connection_turn(struct task *task)

@@ -231,9 +231,9 @@ TEST(a_host_of_253_bytes_is_the_longest)
 
     for (int i = 0; i < 254; i++)
         text[i] = i % 50 == 49 ? '.' : 'a';
-    strcpy(text + 253, ":80");
+    snprintf(text + 253, 8, ":80");
     check(host_port_split(text, host, &port) == 0 && strlen(host) == 253 && port == 80);
-    strcpy(text + 253, "a:80");
+    snprintf(text + 253, 8, "a:80");
     check(host_port_split(text, host, &port) == -EINVAL);
     memset(text, 'a', 64);
     text[64] = '\0';

@@ -16,9 +16,9 @@
 
 static pthread_mutex_t mailbox_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct mail *mailbox;
-static struct worker worker;
+static struct worker asker;
 
-void worker_post(struct worker *to, struct mail *mail)
+void worker_post(struct worker *worker, struct mail *mail)
 {
     pthread_mutex_lock(&mailbox_lock);
     mail->next = mailbox;
@@ -222,7 +222,7 @@ static void end(void)
 
 static void ask(struct resolve_request *request, const char *host)
 {
-    *request = (struct resolve_request){.port = 443, .worker = &worker, .done = note_answer};
+    *request = (struct resolve_request){.port = 443, .worker = &asker, .done = note_answer};
     snprintf(request->host, sizeof(request->host), "%s", host);
     resolve_ask(resolver, request);
 }

@@ -1,9 +1,14 @@
 #include "core/ring.h"
 
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "core/mem.h"
 #include "core/ring_probe.h"
@@ -293,6 +298,36 @@ BOTH(an_accept_without_descriptors_surfaces_as_an_error)
     close(user);
     close(listener);
     worker_release(&real.worker);
+}
+
+/* Runs in a child: refuses io_uring_setup as container runtimes do. */
+static int open_behind_filter(void)
+{
+    struct sock_filter refuse[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_io_uring_setup, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {ARRAY_COUNT(refuse), refuse};
+    char error[256] = "";
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, 2, &program))
+        return 2;
+    if (ring_uring_open(NULL, error, sizeof(error)))
+        return 3;
+    return strstr(error, "seccomp") || strstr(error, "io_uring_disabled") ? 0 : 4;
+}
+
+TEST(behind_a_seccomp_filter_opening_fails_with_a_sentence)
+{
+    pid_t child = fork();
+    int status;
+
+    if (child == 0)
+        _exit(open_behind_filter());
+    check(child > 0 && waitpid(child, &status, 0) == child);
+    check(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 static bool explains(int error, const char *release, int disabled, const char *word)

@@ -43,9 +43,9 @@ TEST(a_listed_move_changes_the_state)
 
 TEST(exactly_the_moves_that_are_not_listed_abort)
 {
-    for (uint8_t state = 0; state < STATE_COUNT; state++) {
+    for (unsigned state = 0; state < STATE_COUNT; state++) {
         for (unsigned to = 0; to < STATE_COUNT; to++)
-            check(move_aborts(state, to) == !(next[state] & STATE_BIT(to)));
+            check(move_aborts((uint8_t)state, to) == !(next[state] & STATE_BIT(to)));
     }
     check(move_aborts(NEW, STATE_COUNT) && move_aborts(STATE_COUNT, NEW));
 }

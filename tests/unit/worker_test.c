@@ -169,7 +169,6 @@ static void *poke_when_asleep(void *argument)
 
     while (!atomic_load(&stopper->worker->asleep))
         sched_yield();
-    stopper->seen_ns = os_linux.clock_ns(&os_linux);
     os_linux.event_ring(&os_linux, stopper->op.fd);
     return NULL;
 }

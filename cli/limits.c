@@ -1,0 +1,78 @@
+#include "cli/limits.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static bool limit_is_enough(const struct settings *settings, rlim_t allowed)
+{
+    return settings_descriptors(settings) <= allowed && settings->process.nofile <= allowed;
+}
+
+bool limits_check(const struct settings *settings, const char *file, FILE *errors)
+{
+    uint32_t needed = settings_descriptors(settings), nofile = settings->process.nofile;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit))
+        return true;
+    if (!limit_is_enough(settings, limit.rlim_max) && geteuid() != 0) {
+        fprintf(errors, "%s:0: %u descriptors are wanted, and the system allows %" PRIu64 "\n",
+                file, nofile > needed ? nofile : needed, (uint64_t)limit.rlim_max);
+        return false;
+    }
+    if (nofile && nofile < needed) {
+        fprintf(errors, "%s:0: nofile is %u, and the start alone needs %u descriptors\n", file,
+                nofile, needed);
+        return false;
+    }
+    return true;
+}
+
+int limits_raise(const struct settings *settings)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit))
+        return -errno;
+    limit.rlim_cur = settings->process.nofile ? settings->process.nofile : limit.rlim_max;
+    if (limit.rlim_cur > limit.rlim_max)
+        limit.rlim_max = limit.rlim_cur;
+    return setrlimit(RLIMIT_NOFILE, &limit) ? -errno : 0;
+}
+
+/* UINT64_MAX: no limit, or none that can be read. */
+static uint64_t cgroup_memory(void)
+{
+    FILE *file = fopen("/sys/fs/cgroup/memory.max", "re");
+    uint64_t bytes = UINT64_MAX;
+
+    if (!file)
+        return bytes;
+    if (fscanf(file, "%" SCNu64, &bytes) != 1)
+        bytes = UINT64_MAX; /* "max" */
+    fclose(file);
+    return bytes;
+}
+
+void limits_of_pools(struct pool_limits *limits)
+{
+    static const struct {
+        uint32_t size, share; /* bytes of a chunk; hundredths of the memory that all may take */
+    } pools[POOL_COUNT] = {
+        [POOL_SMALL] = {2 << 10,  25},
+        [POOL_MEDIUM] = {16 << 10, 50},
+        [POOL_LARGE] = {68 << 10, 25},
+    };
+    uint64_t memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t most = cgroup_memory();
+
+    if (memory > most)
+        memory = most;
+    for (int i = 0; i < POOL_COUNT; i++) {
+        uint64_t count = memory / 2 / 100 * pools[i].share / pools[i].size;
+
+        limits->count[i] = (uint32_t)(count < 64 ? 64 : count > UINT32_MAX ? UINT32_MAX : count);
+    }
+}

@@ -1,0 +1,252 @@
+#include "cli/process.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli/cli.h"
+#include "cli/limits.h"
+#include "cli/relay_thread.h"
+#include "cli/signals.h"
+#include "core/resolve.h"
+#include "quic/quic.h"
+
+struct process {
+    const struct process_options *options;
+    struct log *log;
+    struct log_source *source; /* the control thread's */
+    struct resolver *resolver;
+    struct relay_thread thread;
+    int signal_fd;
+    uint64_t end_ms; /* 0: no end of its own */
+    uint32_t ends;   /* how often we were asked to end */
+    bool started, ready;
+};
+
+/* To the log, and to whoever started us where that is somewhere else. */
+static void process_complain(struct process *process, const char *what, const char *why)
+{
+    LOG(process->source, LOG_ERROR, what, LOG_TEXT("error", why));
+    if (!process->source || strcmp(process->options->settings->log.file, "stderr") != 0)
+        fprintf(stderr, "qmux-uring: %s: %s\n", what, why);
+}
+
+/* ---- while it runs ---- */
+
+static uint64_t clock_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* The first time it drains, the second time it stops; further ones change nothing. */
+static void process_end(struct process *process, const char *why)
+{
+    process->ends++;
+    if (process->ends > 2)
+        return;
+    LOG(process->source, LOG_INFO, process->ends == 1 ? "ending" : "ending at once",
+        LOG_TEXT("asked_by", why));
+    if (process->ends == 1)
+        relay_thread_drain(&process->thread);
+    else
+        relay_thread_stop(&process->thread);
+}
+
+static void process_take_signal(struct process *process)
+{
+    const char *name = "";
+
+    switch (signals_next(process->signal_fd, &name)) {
+    case SIGNAL_NONE:
+        break;
+    case SIGNAL_END:
+        process_end(process, name);
+        break;
+    case SIGNAL_REOPEN:
+        log_reopen(process->log);
+        LOG(process->source, LOG_INFO, "log reopened", LOG_TEXT("asked_by", name));
+        break;
+    case SIGNAL_RELOAD:
+    case SIGNAL_UPGRADE:
+        LOG(process->source, LOG_WARN, "not in this version: ignored", LOG_TEXT("signal", name));
+        break;
+    }
+}
+
+static bool process_is_complete(const struct process *process, uint32_t news)
+{
+    return news & THREAD_REGISTERED || !process->options->settings->client.present;
+}
+
+/* False: the worker's thread has ended. */
+static bool process_take_news(struct process *process)
+{
+    const struct settings *settings = process->options->settings;
+    uint32_t news = relay_thread_news(&process->thread);
+
+    if (news & THREAD_STARTED && !process->started) {
+        process->started = true;
+        LOG(process->source, LOG_INFO, "ready", LOG_TEXT("version", QMUX_VERSION),
+            LOG_NUMBER("listeners", settings->listener_count),
+            LOG_NUMBER("tunnels", settings->tunnel_count),
+            LOG_NUMBER("servers", settings->client.server_count));
+    }
+    if (process->started && !process->ready && process_is_complete(process, news)) {
+        process->ready = true;
+        if (process->options->ready)
+            process->options->ready(process->options->context, &process->thread.first_listener);
+    }
+    return !(news & THREAD_ENDED);
+}
+
+static void process_take_time(struct process *process, int *timeout_ms)
+{
+    uint64_t now_ms = clock_ms();
+
+    if (!process->end_ms || process->ends)
+        return;
+    if (now_ms >= process->end_ms)
+        process_end(process, "time");
+    else if (*timeout_ms < 0 || (uint64_t)*timeout_ms > process->end_ms - now_ms)
+        *timeout_ms = (int)(process->end_ms - now_ms);
+}
+
+/* Signals wait in the kernel until the worker can be told of them. */
+static void process_control(struct process *process)
+{
+    enum { THREAD, SIGNALS, RESOLVER };
+    struct pollfd fds[RESOLVER + RESOLVER_FDS];
+
+    while (process_take_news(process)) {
+        int timeout_ms = -1;
+        uint32_t count;
+
+        if (process->started)
+            process_take_time(process, &timeout_ms);
+        fds[THREAD] = (struct pollfd){.fd = process->thread.event_fd, .events = POLLIN};
+        fds[SIGNALS] =
+            (struct pollfd){.fd = process->started ? process->signal_fd : -1, .events = POLLIN};
+        count = resolver_poll(process->resolver, fds + RESOLVER, RESOLVER_FDS, &timeout_ms);
+        if (poll(fds, RESOLVER + count, timeout_ms) < 0 && errno != EINTR)
+            process_complain(process, "poll failed", strerror(errno));
+        resolver_ready(process->resolver, fds + RESOLVER, count);
+        if (fds[SIGNALS].revents)
+            process_take_signal(process);
+    }
+}
+
+/* ---- from start to end ---- */
+
+static int process_open_log(struct process *process)
+{
+    const struct log_settings *settings = &process->options->settings->log;
+    struct log_options options = {
+        .level = settings->level, .format = settings->format, .file = settings->file};
+    int error;
+
+    if (process->options->verbose)
+        options.level = LOG_DEBUG;
+    else if (process->options->quiet && options.level < LOG_WARN)
+        options.level = LOG_WARN;
+    process->log = log_open(&options, &error);
+    if (!process->log) {
+        fprintf(stderr, "qmux-uring: cannot open the log %s: %s\n", settings->file,
+                strerror(-error));
+        return error;
+    }
+    process->source = log_source_new(process->log);
+    process->thread.log = log_source_new(process->log);
+    return process->source && process->thread.log ? 0 : -ENOMEM;
+}
+
+static void process_log_counters(struct process *process)
+{
+    for (int i = 0; i < COUNTER_COUNT; i++) {
+        uint64_t value = i == COUNTER_LOG_DROPPED
+                             ? log_dropped(process->log)
+                             : counter_read(&process->thread.counters, (enum counter)i);
+
+        if (value)
+            LOG(process->source, LOG_INFO, "counted", LOG_TEXT("what", counter_text(i)),
+                LOG_TEXT("name", counter_name(i)), LOG_NUMBER("value", value));
+    }
+}
+
+/* The exit code. */
+static int process_run_thread(struct process *process)
+{
+    int rc;
+
+    process->thread.settings = process->options->settings;
+    process->thread.resolver = process->resolver;
+    process->thread.ring_without = getenv("QMUX_RING_WITHOUT");
+    rc = relay_thread_start(&process->thread);
+    if (rc) {
+        process_complain(process, "cannot start a thread", strerror(-rc));
+        return CLI_FAILED;
+    }
+    if (process->options->seconds)
+        process->end_ms = clock_ms() + process->options->seconds * 1000ull;
+    process_control(process);
+    relay_thread_join(&process->thread);
+    process_log_counters(process);
+    if (process->thread.failed)
+        process_complain(process, process->started ? "failed" : "cannot start",
+                         process->thread.error);
+    else
+        LOG(process->source, LOG_INFO, "ended");
+    return process->thread.failed ? CLI_FAILED : CLI_GOOD;
+}
+
+static int process_run_resolver(struct process *process)
+{
+    int code, error;
+
+    process->resolver = resolver_open(&error);
+    if (!process->resolver) {
+        process_complain(process, "cannot open the resolver", strerror(-error));
+        return CLI_FAILED;
+    }
+    code = process_run_thread(process);
+    resolver_close(&process->resolver);
+    return code;
+}
+
+static int process_run_log(struct process *process)
+{
+    char error[256];
+    int rc;
+
+    if (process_open_log(process))
+        return CLI_FAILED;
+    rc = limits_raise(process->options->settings);
+    if (rc)
+        LOG(process->source, LOG_WARN, "the limit of descriptors could not be raised",
+            LOG_TEXT("error", strerror(-rc)));
+    if (quic_global_init(error, sizeof error)) {
+        process_complain(process, "cannot protect packets", error);
+        return CLI_FAILED;
+    }
+    return process_run_resolver(process);
+}
+
+int process_run(const struct process_options *options)
+{
+    struct process process = {.options = options};
+    int code;
+
+    process.signal_fd = signals_open();
+    if (process.signal_fd < 0) {
+        fprintf(stderr, "qmux-uring: cannot take signals: %s\n", strerror(-process.signal_fd));
+        return CLI_FAILED;
+    }
+    code = process_run_log(&process);
+    log_close(&process.log);
+    signals_close(process.signal_fd);
+    return code;
+}
