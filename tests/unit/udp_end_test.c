@@ -105,12 +105,12 @@ static bool datagrams_cross(struct real_worker *real, const char *host)
         return false;
     datagram_send(listener.end, (const uint8_t *)"ping", 4);
     datagram_send(listener.end, NULL, 0);
-    if (peer_receive(real, peer, &from, bytes, sizeof(bytes)) != 4 || memcmp(bytes, "ping", 4))
+    if (peer_receive(real, peer, &from, bytes, sizeof(bytes)) != 4 || memcmp(bytes, "ping", 4) != 0)
         return false;
     if (peer_receive(real, peer, &from, bytes, sizeof(bytes)) != 0)
         return false;
     must(sendto(peer, "pong", 4, 0, (struct sockaddr *)&from, sizeof(struct sockaddr_in6)) == 4);
-    if (!turn_until(real, listener.count == 1) || memcmp(listener.last, "pong", 4))
+    if (!turn_until(real, listener.count == 1) || memcmp(listener.last, "pong", 4) != 0)
         return false;
     must(sendto(peer, "", 0, 0, (struct sockaddr *)&from, sizeof(struct sockaddr_in6)) == 0);
     if (!turn_until(real, listener.count == 2) || listener.last_length != 0)
@@ -216,9 +216,9 @@ BOTH(a_batch_is_delivered_as_the_datagrams_it_was_made_of)
     check(open_end(&real, &listener, "127.0.0.1", &peer));
     datagram_send(listener.end, (const uint8_t *)"hi", 2);
     check(peer_receive(&real, peer, &from, bytes, sizeof(bytes)) == 2);
-    send_batch(peer, &from, 40 * 1200 + 7, 1200);
+    send_batch(peer, &from, 48007, 1200);
     check(turn_until(&real, listener.count == 41));
-    check(listener.bytes == 40 * 1200 + 7 && listener.last_length == 7);
+    check(listener.bytes == 48007 && listener.last_length == 7);
     close(peer);
     check(close_end(&real, &listener));
     worker_release(&real.worker);
@@ -237,7 +237,7 @@ BOTH(stopping_inside_a_batch_drops_the_rest)
     datagram_send(listener.end, (const uint8_t *)"hi", 2);
     check(peer_receive(&real, peer, &from, bytes, sizeof(bytes)) == 2);
     listener.stop_at = 3;
-    send_batch(peer, &from, 10 * 1000, 1000);
+    send_batch(peer, &from, 10000, 1000);
     check(turn_until(&real, listener.closed));
     check(listener.count == 3 && listener.reason == REASON_IDLE_TIMEOUT);
     close(peer);
