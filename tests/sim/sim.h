@@ -42,6 +42,7 @@ struct sim_weather {
 struct sim_options {
     uint64_t seed;
     uint64_t fail_op;    /* the n-th ring operation or system call fails; 0: none */
+    uint64_t fail_error; /* with which of its possible errors */
     uint64_t fail_alloc; /* the n-th allocation through core/mem fails; 0: none */
     bool trace;          /* print every event */
     bool calm;           /* whole reads and writes, completions at once */

@@ -1,9 +1,10 @@
-/* qmux-sim SCENARIO [--seeds A-B] [--trace] [--fail-op N] [--fail-alloc N]
+/* qmux-sim SCENARIO [--seeds A-B] [--trace] [--fail-op N [--fail-error E]] [--fail-alloc N]
  * qmux-sim SCENARIO --sweep [--seeds A-B] [--stride K]
  *
  * Runs a scenario once a seed, every hundredth seed twice to compare the traces; or, with --sweep,
- * once for the n-th operation and once for the n-th allocation that fails, for every n (or every
- * K-th).  Exits 1 when something was violated; each violation says how to run it again. */
+ * once for each error of the n-th operation and once for the n-th allocation that fails, for every
+ * n (or every K-th).  Exits 1 when something was violated; each violation says how to run it again.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,8 @@ const struct scenario scenarios[] = {
 };
 const uint32_t scenario_count = ARRAY_COUNT(scenarios);
 
+enum { ERRORS = 6 }; /* at most, that one kind of operation may end with */
+
 struct command {
     const struct scenario *scenario;
     struct sim_options options;
@@ -31,10 +34,11 @@ struct command {
 
 static void say_again(const struct command *command, const struct sim_options *options)
 {
-    printf("again: qmux-sim %s --seeds %llu-%llu --fail-op %llu --fail-alloc %llu --trace\n",
+    printf("again: qmux-sim %s --seeds %llu-%llu --fail-op %llu --fail-error %llu "
+           "--fail-alloc %llu --trace\n",
            command->scenario->name, (unsigned long long)options->seed,
            (unsigned long long)options->seed, (unsigned long long)options->fail_op,
-           (unsigned long long)options->fail_alloc);
+           (unsigned long long)options->fail_error, (unsigned long long)options->fail_alloc);
 }
 
 static bool runs(const struct command *command, const struct sim_options *options,
@@ -125,7 +129,9 @@ static uint32_t run_sweep(const struct command *command)
 
     for (options.seed = command->first; options.seed <= command->last; options.seed++) {
         bad += !runs(command, &options, &verdict); /* makes what later runs share, too */
-        bad += sweep(command, &options, &options.fail_op, "operations");
+        for (options.fail_error = 0; options.fail_error < ERRORS; options.fail_error++)
+            bad += sweep(command, &options, &options.fail_op, "operations");
+        options.fail_error = 0;
         bad += sweep(command, &options, &options.fail_alloc, "allocations");
     }
     return bad;
@@ -134,8 +140,8 @@ static uint32_t run_sweep(const struct command *command)
 /* ---- the command line ---- */
 static int usage(void)
 {
-    fprintf(stderr, "usage: qmux-sim SCENARIO [--seeds A-B] [--trace] [--calm] [--fail-op N] "
-                    "[--fail-alloc N] [--sweep [--stride K]]\n");
+    fprintf(stderr, "usage: qmux-sim SCENARIO [--seeds A-B] [--trace] [--calm] "
+                    "[--fail-op N [--fail-error E]] [--fail-alloc N] [--sweep [--stride K]]\n");
     for (uint32_t i = 0; i < scenario_count; i++)
         fprintf(stderr, "  %-16s %s\n", scenarios[i].name, scenarios[i].about);
     return 2;
@@ -166,6 +172,7 @@ static bool take_number(struct command *command, const char *name, const char *v
         uint64_t *number;
     } numbers[] = {
         {"--fail-op",    &command->options.fail_op   },
+        {"--fail-error", &command->options.fail_error},
         {"--fail-alloc", &command->options.fail_alloc},
         {"--stride",     &command->stride            },
     };
