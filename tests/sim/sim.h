@@ -83,6 +83,7 @@ struct os *sim_os(struct sim_host *host);
 /* A worker with its ring, pools and log on that host; NULL when an allocation or operation that it
  * needs was made to fail.  sim_close releases it; it must be idle then. */
 struct worker *sim_worker(struct sim_host *host);
+void sim_worker_release(struct sim_host *host); /* idle; the host may then have another */
 void sim_name(struct sim *sim, const char *host_name, const char *address); /* for the resolver */
 /* Both directions between two hosts. */
 void sim_weather(struct sim_host *a, struct sim_host *b, const struct sim_weather *weather);

@@ -15,11 +15,12 @@
 #include "tests/sim/scenario.h"
 
 const struct scenario scenarios[] = {
-    {"direct",         "users, a relay and services of all kinds",                   scenario_direct },
-    {"session",        "one short session of each protocol through a relay",         scenario_session},
-    {"tunnel",         "users, a server, clients behind NAT, services of all kinds", scenario_tunnel },
-    {"tunnel_session", "one short session of each protocol through a tunnel",
-     scenario_tunnel_session                                                                         },
+    {"direct",         "users, a relay and services of all kinds",      scenario_direct        },
+    {"session",        "one session of each protocol through a relay",  scenario_session       },
+    {"tunnel",         "users, a server, clients behind NAT, services", scenario_tunnel        },
+    {"tunnel_session", "the same through a tunnel",                     scenario_tunnel_session},
+    {"server_lost",    "a tunnel's server vanishes and comes back",     scenario_server_lost   },
+    {"client_lost",    "one of two tunnel clients vanishes",            scenario_client_lost   },
 };
 const uint32_t scenario_count = ARRAY_COUNT(scenarios);
 
