@@ -14,7 +14,7 @@ static void endpoint_count(const struct quic_endpoint *endpoint, enum counter co
     counter_add(endpoint->worker->counters, counter, 1);
 }
 
-static struct batch *stray_answer(struct quic_endpoint *endpoint, const struct stray *stray)
+struct batch *stray_answer(struct quic_endpoint *endpoint, const struct stray *stray)
 {
     struct batch *batch = batch_take(endpoint->socket);
 
@@ -196,7 +196,7 @@ struct quic_connection *endpoint_accept(struct quic_endpoint *endpoint, const st
         endpoint_count(endpoint, COUNTER_PACKETS_INVALID);
         return NULL;
     }
-    if (endpoint->refusing) {
+    if (endpoint->refusing || endpoint->half_open >= HALF_OPEN_LIMIT) {
         newcomer_refuse(endpoint, &newcomer);
         return NULL;
     }

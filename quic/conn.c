@@ -7,7 +7,7 @@
 #include "core/state.h"
 #include "quic/quic_end.h"
 
-enum { STARVED_RETRY_NS = 1000000 };
+enum { RETRY_NS = 1000000 };
 
 static const char *const state_names[CONNECTION_STATES] = {"handshaking", "ready", "closing",
                                                            "ending"};
@@ -155,9 +155,9 @@ static void connection_tell(struct quic_connection *connection)
 static void connection_set_timer(struct quic_connection *connection)
 {
     uint64_t at_ns = ngtcp2_conn_get_expiry2(connection->native);
-    uint64_t soon_ns = connection->worker->now_ns + STARVED_RETRY_NS;
+    uint64_t soon_ns = connection->worker->now_ns + RETRY_NS;
 
-    if (connection->starved && at_ns > soon_ns)
+    if ((connection->starved || connection->ping) && at_ns > soon_ns)
         at_ns = soon_ns;
     if (connection->timer.at_ns != at_ns || !timer_is_set(&connection->timer))
         must(timer_set(&connection->worker->timers, &connection->timer, at_ns) == 0);

@@ -15,11 +15,17 @@ static struct quic_connection *endpoint_stray(struct quic_endpoint *endpoint,
                                               const struct stray *stray)
 {
     bool long_header = stray->data[0] & 0x80;
+    struct grave *grave;
 
     if (!endpoint->server) {
         if (!list_empty(&endpoint->connections) && !long_header)
             return container_of(endpoint->connections.next, struct quic_connection, link);
         packet_invalid(endpoint);
+        return NULL;
+    }
+    grave = cid_table_find(&endpoint->buried, stray->ids->dcid, stray->ids->dcidlen);
+    if (grave) {
+        grave_answer(grave, stray);
         return NULL;
     }
     if (long_header)

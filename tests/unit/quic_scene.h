@@ -43,7 +43,7 @@ struct side {
 struct scene {
     struct real_worker real;
     struct quic_endpoint *endpoint;
-    struct addr addr;
+    struct addr bind, addr;
     struct side server, client;
     struct quic_config config;
     bool idle;
@@ -330,6 +330,7 @@ static inline bool scene_accepted(void *context, struct quic_connection *connect
 static inline void scene_defaults(struct scene *scene)
 {
     *scene = (struct scene){
+        .bind = loopback_addr(),
         .config = {.alpn = "qmux/2",
                    .handshake_timeout_ns = 5000000000u,
                    .idle_timeout_ns = 30000000000u,
@@ -351,10 +352,9 @@ static inline bool scene_listen(struct scene *scene)
         .context = scene,
         .secret = {1, 2, 3}
     };
-    struct addr any = loopback_addr();
     int error;
 
-    scene->endpoint = quic_listen(&scene->real.worker, &any, &acceptor, &error);
+    scene->endpoint = quic_listen(&scene->real.worker, &scene->bind, &acceptor, &error);
     if (!scene->endpoint)
         return false;
     quic_endpoint_addr(scene->endpoint, &scene->addr);
@@ -404,6 +404,28 @@ static inline void scene_idle(void *context)
     ((struct scene *)context)->idle = true;
 }
 
+/* The server starts again at its old address; the router kept its last words from the client. */
+static inline bool scene_restart(struct scene *scene, struct router *router)
+{
+    struct addr client_side = scene->addr;
+
+    quic_close(scene->server.connection, REASON_SHUTDOWN, 0, "");
+    if (!turn_until(&scene->real, !scene->server.connection))
+        return false;
+    router->most = 1;
+    router_turn(router);
+    router->most = 0;
+    quic_endpoint_stop(scene->endpoint, scene_idle, scene);
+    if (!turn_until(&scene->real, scene->idle))
+        return false;
+    scene->idle = false;
+    scene->bind = router->server;
+    if (!scene_listen(scene))
+        return false;
+    scene->addr = client_side;
+    return true;
+}
+
 /* Ends what still lives; true when everything was given back. */
 static inline bool scene_close(struct scene *scene)
 {
@@ -424,6 +446,27 @@ static inline bool scene_close(struct scene *scene)
             pools_busy(pools, POOL_MEDIUM) == 64;
     worker_release(&scene->real.worker);
     return empty;
+}
+
+enum { BULK = 10 << 20, SLICE = 16000 };
+
+/* Keeps half a megabyte under way until BULK bytes and a FIN are written; the hash of all. */
+static inline uint64_t write_bulk(struct flow *flow, uint64_t hash)
+{
+    uint8_t slice[SLICE];
+
+    while (flow->written < BULK && flow->written - flow->drained < 1 << 19) {
+        uint64_t left = BULK - flow->written;
+        uint32_t length = left < SLICE ? (uint32_t)left : SLICE;
+
+        for (uint32_t i = 0; i < length; i++)
+            slice[i] = (uint8_t)((flow->written + i) * 2654435761u >> 13);
+        hash = hash_bytes(hash, slice, length);
+        flow_write(flow, slice, length);
+        if (flow->written == BULK)
+            stream_finish(flow->stream);
+    }
+    return hash;
 }
 
 #endif
