@@ -252,9 +252,9 @@ static void user_opened(struct open_request *request, struct stream *stream)
     struct user *user = container_of(request, struct user, request);
     struct piece *piece = piece_copy(scene.worker.pools, "early", 5);
 
-    must(piece);
     user->stream = stream;
-    stream_write(stream, piece);
+    if (piece)
+        stream_write(stream, piece);
 }
 static void user_drained(struct open_request *request, uint64_t length)
 {
@@ -461,4 +461,30 @@ TEST(opens_above_max_streams_fail_with_a_limit_and_are_counted)
     check(!users[2].failed && users[3].failed && users[3].reason == REASON_LIMIT);
     check(counter_read(&scene.counters, COUNTER_LIMIT_MAX_STREAMS) == 1);
     check(scene_close());
+}
+
+TEST(an_open_survives_the_failure_of_any_one_allocation)
+{
+    bool met = true;
+
+    for (uint64_t n = 1; met; n++) {
+        struct raw_client raw;
+        struct user user = {
+            .request = {.events = &user_events, .service = "web"}
+        };
+        int rc;
+
+        check(scene_open(REPLAY_UNSEEN));
+        raw_register(&raw, 1, 1);
+        mem_fail_at(n);
+        rc = member_at(0)->ops->open(member_at(0), &user.request);
+        scene_turn();
+        met = mem_failed();
+        mem_fail_at(0);
+        if (rc == 0 && !user.failed)
+            raw_answer(&raw, "\x02");
+        check(rc == -ENOMEM || user.failed + user.confirmed == 1);
+        check(rc == 0 || !user.failed);
+        check(scene_close());
+    }
 }
