@@ -11,14 +11,17 @@ static enum reason tcp_connect_reason(const struct tcp_connect *connect, int err
     return reason_of_errno(error);
 }
 
-/* The owner may free the request in done. */
+/* The kernel may have connected meanwhile: a FIN would look to the peer like an orderly end.  The
+ * owner may free the request in done. */
 static void tcp_connect_fail(struct tcp_connect *connect, int error)
 {
     struct os *os = connect->worker->os;
 
     timer_stop(&connect->worker->timers, &connect->timer);
-    if (connect->fd >= 0)
+    if (connect->fd >= 0) {
+        sock_reset_on_close(os, connect->fd);
         os->close(os, connect->fd);
+    }
     connect->fd = -1;
     connect->done(connect, NULL, tcp_connect_reason(connect, error));
 }

@@ -38,6 +38,7 @@ struct tcp_end {
     bool finishing : 1; /* finish() was called */
     bool finished : 1;  /* our FIN was sent */
     bool bulky : 1;     /* the last receive filled all the room it had */
+    bool broken : 1;    /* the peer takes no more: what it sent before is still received */
     bool resets : 1;    /* closing sends RST */
     uint64_t unconsumed;
     struct queue out;
@@ -153,8 +154,13 @@ static void tcp_end_deliver(struct tcp_end *end, struct chunk *chunk, uint32_t l
     end->stream.events->received(&end->stream, piece);
 }
 
+/* A send that met a reset has taken the error away, so that receiving ends as if in order. */
 static void tcp_end_reached_end(struct tcp_end *end)
 {
+    if (end->broken) {
+        tcp_end_close_for(end, REASON_RESET);
+        return;
+    }
     end->ended = true;
     end->bulky = false;
     worker_defer(end->worker, &end->task);
@@ -208,11 +214,9 @@ static void tcp_end_polled(struct tcp_end *end, struct op_result result)
     int error = 0;
     socklen_t size = sizeof(error);
 
-    if (result.res < 0) {
+    if (result.res < 0 && result.res != -EINTR)
         tcp_end_fail(end, result.res);
-        return;
-    }
-    if (!(result.res & (POLLERR | POLLHUP | POLLNVAL)))
+    if (result.res < 0 || !(result.res & (POLLERR | POLLHUP | POLLNVAL)))
         return;
     end->worker->os->get_option(end->worker->os, end->fd, SOL_SOCKET, SO_ERROR, &error, &size);
     tcp_end_fail(end, error ? -error : -ECONNRESET);
@@ -264,12 +268,28 @@ static void tcp_end_send_pieces(struct tcp_end *end)
 
 static void tcp_end_send(struct tcp_end *end)
 {
-    if (end->send_op.busy)
+    if (end->send_op.busy || end->broken)
         return;
     if (!queue_empty(&end->out))
         tcp_end_send_pieces(end);
     else if (end->finishing && !end->finished)
         tcp_end_send_fin(end);
+}
+
+/* A service may answer, and reset because it wants no more of the question: the answer is in our
+ * socket still, and whoever asked shall have it. */
+static void tcp_end_send_failed(struct tcp_end *end, int error)
+{
+    bool reset = error == -EPIPE || error == -ECONNRESET;
+
+    if (error == -EAGAIN || error == -EINTR)
+        return;
+    if (!reset || end->ended || !end->started) {
+        tcp_end_fail(end, error);
+        return;
+    }
+    end->broken = true;
+    queue_clear(&end->out);
 }
 
 static void tcp_end_sent(struct op *op, struct op_result result)
@@ -284,8 +304,8 @@ static void tcp_end_sent(struct op *op, struct op_result result)
     if (result.res >= 0) {
         queue_skip(&end->out, (uint64_t)result.res);
         stream_drained(&end->stream, (uint64_t)result.res);
-    } else if (result.res != -EAGAIN && result.res != -EINTR) {
-        tcp_end_fail(end, result.res);
+    } else {
+        tcp_end_send_failed(end, result.res);
     }
 }
 
@@ -336,7 +356,7 @@ static void tcp_end_write(struct stream *stream, struct piece *piece)
     struct tcp_end *end = tcp_end_of(stream);
 
     must(!end->finishing);
-    if (!tcp_end_is_open(end) || !piece->length) {
+    if (!tcp_end_is_open(end) || end->broken || !piece->length) {
         piece_free(piece);
         return;
     }
@@ -390,6 +410,7 @@ struct stream *tcp_end_new(struct worker *worker, int fd)
     struct tcp_end *end = mem_new(sizeof(*end));
 
     if (!end) {
+        sock_reset_on_close(worker->os, fd); /* a FIN would look like an orderly end */
         worker->os->close(worker->os, fd);
         return NULL;
     }

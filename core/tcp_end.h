@@ -1,9 +1,11 @@
 /* core/tcp_end.h - a connected TCP (or unix stream) socket as a stream (stream.h is the contract).
  *
- * Receiving: one OP_RECV at a time, waiting without a buffer; a flow that fills whole chunks is read
- * with OP_RECV_NOW into several chunks at once until it runs dry.  Sending: what was written in a
- * turn goes out as one sendmsg at its end, one in flight, at most 64 pieces.
- * A reset from the peer (or any socket error) ends in closed(REASON_RESET…); stop() sends RST. */
+ * Receiving: one OP_RECV at a time, waiting without a buffer; a flow that fills whole chunks is
+ * read with OP_RECV_NOW into several chunks at once until it runs dry.  Sending: what was written
+ * in a turn goes out as one sendmsg at its end, one in flight, at most 64 pieces. A reset from the
+ * peer (or any socket error) ends in closed(REASON_RESET…); stop() sends RST. What the peer sent
+ * before its reset is delivered first, so a reset that comes while receiving rests at receive_limit
+ * is noticed when it goes on. */
 #ifndef CORE_TCP_END_H
 #define CORE_TCP_END_H
 
@@ -25,13 +27,14 @@ struct tcp_connect {
     struct addr peer;
     int fd;
     bool stopping, timed_out;
-    int failed;      /* -errno of a step before the ring was asked */
+    int failed; /* -errno of a step before the ring was asked */
     struct op op;
     struct timer timer;
     struct task task;
 };
 void tcp_connect_start(struct tcp_connect *connect, struct worker *worker, const struct addr *peer,
-                       const struct tcp_options *options, uint64_t timeout_ns, tcp_connect_fn *done);
+                       const struct tcp_options *options, uint64_t timeout_ns,
+                       tcp_connect_fn *done);
 void tcp_connect_stop(struct tcp_connect *connect);
 
 #endif

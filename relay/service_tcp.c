@@ -14,7 +14,7 @@
 #include "relay/pump.h"
 #include "relay/service.h"
 
-enum { KEEPALIVE_S = 60 };
+enum { KEEPALIVE_S = 60, BUFFER_LIMIT = 262144 /* of the service's bytes in one connection */ };
 /* A service that answers sooner saves the `seen`: the acknowledgment says as much meanwhile. */
 #define SEEN_NS 5000000ull
 
@@ -177,6 +177,7 @@ static void service_pump(struct service_open *open, struct service_connection *c
 
     connection->services = services;
     quic_stream_set_code(tunnel, WIRE_CODE_RESET);
+    tunnel->receive_limit = stream->receive_limit = BUFFER_LIMIT;
     services->active++;
     service_open_free(open);
     pump_start(&connection->pump, services->worker, tunnel, stream, &service_limits,

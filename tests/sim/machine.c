@@ -34,6 +34,15 @@ struct worker *sim_worker(struct sim_host *host)
     return &machine->worker;
 }
 
+void sim_worker_release(struct sim_host *host)
+{
+    bool calm = host->sim->options.calm;
+
+    host->sim->options.calm = true; /* nothing comes late while the clock stands */
+    machine_free(&host->machine);
+    host->sim->options.calm = calm;
+}
+
 /* What the worker will ask its ring to wait for, seen from outside. */
 uint64_t machine_wakes_at(const struct sim_machine *machine)
 {

@@ -49,7 +49,7 @@ int sim_fail(struct sim *sim, int kind)
         return 0;
     sim->fault_met = true;
     sim_trace(sim, "fault", (uint64_t)kind, 0, 0);
-    return -repertoire->errors[sim_random(sim, repertoire->count)];
+    return -repertoire->errors[sim->options.fail_error % repertoire->count];
 }
 
 /* ---- descriptors ---- */

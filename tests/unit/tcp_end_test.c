@@ -1,5 +1,6 @@
 #include "core/tcp_end.h"
 
+#include <dirent.h>
 #include <errno.h>
 
 #include "core/mem.h"
@@ -319,6 +320,42 @@ BOTH(a_small_receive_does_not_hold_a_large_chunk)
     worker_release(&real.worker);
 }
 
+static bool gets_the_answer_before_the_reset(struct real_worker *real)
+{
+    static char answer[40000]; /* all of it in flight before the reset */
+    struct listener listener;
+    int theirs;
+
+    if (!open_end(real, &listener, &theirs))
+        return false;
+    listener.stream->receive_limit = 4096; /* rests with most of the answer in the socket */
+    listener_write(real, &listener, "question");
+    turn_some(real);
+    must(write(theirs, answer, sizeof(answer)) == sizeof(answer));
+    close(theirs); /* with the question unread: a reset */
+    listener_write(real, &listener, "more");
+    turn_some(real);
+    listener_write(real, &listener, "and more");
+    turn_some(real);
+    while (!listener.closed) {
+        listener_consume(&listener);
+        must(worker_turn(&real->worker, real->worker.now_ns + 10000000) == 0);
+    }
+    listener_consume(&listener);
+    return listener.received == sizeof(answer) && listener.reason == REASON_RESET &&
+           !listener.ended;
+}
+
+BOTH(an_answer_sent_before_a_reset_is_delivered_and_never_looks_complete)
+{
+    struct real_worker real;
+
+    check(real_worker_open(&real, without));
+    check(gets_the_answer_before_the_reset(&real));
+    check(nothing_leaks(&real) == 0);
+    worker_release(&real.worker);
+}
+
 /* ---- an echo that carries every byte in order, for relays of all sizes ---- */
 
 static void echo_received(struct stream *stream, struct piece *piece)
@@ -429,6 +466,38 @@ BOTH(a_flow_goes_on_when_the_buffer_pool_is_nearly_empty)
     }));
     check(echoes(&real, 3000000));
     check(nothing_leaks(&real) == 0);
+    worker_release(&real.worker);
+}
+
+static int kernel_workers(void)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    struct dirent *task;
+    int count = 0;
+
+    must(tasks);
+    while ((task = readdir(tasks))) {
+        char path[300], name[32] = "";
+        FILE *file;
+
+        snprintf(path, sizeof(path), "/proc/self/task/%s/comm", task->d_name);
+        file = fopen(path, "re");
+        if (file && fgets(name, sizeof(name), file))
+            count += strncmp(name, "iou-wrk", 7) == 0;
+        if (file)
+            fclose(file);
+    }
+    closedir(tasks);
+    return count;
+}
+
+BOTH(nothing_that_a_stream_does_needs_a_thread_of_the_kernel)
+{
+    struct real_worker real;
+
+    check(real_worker_open(&real, without));
+    check(echoes(&real, 5000000));
+    check(kernel_workers() == 0);
     worker_release(&real.worker);
 }
 
