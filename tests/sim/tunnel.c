@@ -22,14 +22,17 @@ const struct door tunnel_doors[TUNNEL_DOORS] = {
 enum { SERVICE_PORTS = 8000, TEXT_SIZE = 4096 };
 
 /* ---- configurations ---- */
-static void server_text(char text[TEXT_SIZE])
+static void server_text(char text[TEXT_SIZE], bool narrow)
 {
-    int at = snprintf(text, TEXT_SIZE,
-                      "[server]\nworkers = 1\ndrain_timeout = 5s\n[tls edge]\n"
-                      "cert = %1$s/server.crt\nkey = %1$s/server.key\nca = %1$s/ca.crt\n"
-                      "[tunnel pods]\nlisten = 10.0.0.1:8443\ntls = edge\nauth = mtls\n"
-                      "allow = pod-*.example\nopen_timeout = 2s\n",
-                      papers());
+    int at = snprintf(
+        text, TEXT_SIZE,
+        "[server]\nworkers = 1\ndrain_timeout = 5s\n[tls edge]\n"
+        "cert = %1$s/server.crt\nkey = %1$s/server.key\nca = %1$s/ca.crt\n"
+        "[tunnel pods]\nlisten = 10.0.0.1:8443\ntls = edge\nauth = mtls\n"
+        "allow = pod-*.example\nopen_timeout = 2s\n%2$s",
+        papers(),
+        narrow ? "stream_window = 64k\nstream_window_max = 128k\nconnection_window_max = 256k\n"
+               : "");
 
     for (uint32_t i = 0; i < TUNNEL_DOORS; i++)
         at += snprintf(text + at, TEXT_SIZE - (size_t)at,
@@ -116,7 +119,7 @@ void tunnel_start_server(struct tunnel *tunnel)
 {
     char text[TEXT_SIZE];
 
-    server_text(text);
+    server_text(text, sim_random(tunnel->sim, 2));
     station_start(&tunnel->server, tunnel->sim, tunnel->server_host, text);
 }
 
