@@ -47,15 +47,23 @@ void aes_key_free(struct aes_key **key)
     *key = NULL;
 }
 
-/* With a key that was set, a block cannot fail. */
+/* With a key that was set and an aligned block, which wolfSSL need not copy, these cannot fail. */
 void aes_seal_block(struct aes_key *key, const uint8_t in[16], uint8_t out[16])
 {
-    must(wc_AesEncryptDirect(&key->seal, out, in) == 0);
+    uint8_t block[AES_BLOCK_SIZE] __attribute__((aligned(16)));
+
+    memcpy(block, in, sizeof(block));
+    must(wc_AesEncryptDirect(&key->seal, block, block) == 0);
+    memcpy(out, block, sizeof(block));
 }
 
 void aes_open_block(struct aes_key *key, const uint8_t in[16], uint8_t out[16])
 {
-    must(wc_AesDecryptDirect(&key->open, out, in) == 0);
+    uint8_t block[AES_BLOCK_SIZE] __attribute__((aligned(16)));
+
+    memcpy(block, in, sizeof(block));
+    must(wc_AesDecryptDirect(&key->open, block, block) == 0);
+    memcpy(out, block, sizeof(block));
 }
 
 int derive_key(const uint8_t *secret, size_t secret_length, const char *salt, const char *label,

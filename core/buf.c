@@ -177,6 +177,15 @@ uint32_t pools_idle(const struct pools *pools, enum pool_size size)
     return pools->pool[size].idle;
 }
 
+bool pools_ample(const struct pools *pools)
+{
+    for (int i = 0; i < POOL_COUNT; i++) {
+        if (pools->pool[i].idle > pools->pool[i].reserve)
+            return true;
+    }
+    return false;
+}
+
 void pools_trim(struct pools *pools)
 {
     for (int i = 0; i < POOL_COUNT; i++)

@@ -53,8 +53,10 @@ void pools_free(struct pools **pools);
 uint32_t pools_busy(const struct pools *pools, enum pool_size size); /* chunks outside the pool */
 uint32_t pools_idle(const struct pools *pools, enum pool_size size); /* chunks kept inside it */
 /* Frees half of the idle chunks, above a small reserve, that nobody needed since the last call. The
- * worker calls it about once a second; a pool in use also does it every few thousand chunks. */
+ * worker calls it once a second while pools_ample; a pool in use also does it every few thousand
+ * chunks. */
 void pools_trim(struct pools *pools);
+bool pools_ample(const struct pools *pools); /* more is idle than the reserve */
 
 /* A chunk with one reference, or NULL when the pool is at its limit or memory is out. */
 struct chunk *chunk_take(struct pools *pools, enum pool_size size) MUST_CHECK;

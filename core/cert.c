@@ -149,7 +149,7 @@ static int maker_set_subject(struct maker *maker)
         return maker_error(maker, -ENOMEM, "out of memory");
     if (strlen(request->common_name) >= sizeof(cert->subject.commonName))
         return maker_error(maker, -EINVAL, "the common name is too long");
-    strcpy(cert->subject.commonName, request->common_name);
+    memcpy(cert->subject.commonName, request->common_name, strlen(request->common_name) + 1);
     cert->sigType = CTC_SHA256wECDSA;
     cert->isCA = request->use == CERT_CA;
     cert->selfSigned = signed_by_itself(request);

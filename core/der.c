@@ -134,8 +134,8 @@ static int names_insert(uint8_t *body, size_t *length, size_t size, const struct
 {
     struct value whole, list;
     const uint8_t *before = NULL;
-    struct der inner = {scratch + 2 * SAN_SIZE, 0, size, 0};
-    struct der outer = {scratch + 2 * SAN_SIZE + size, 0, size, 0};
+    struct der inner = {scratch + SAN_SIZE + SAN_SIZE, 0, size, 0};
+    struct der outer = {scratch + SAN_SIZE + SAN_SIZE + size, 0, size, 0};
     struct der all = {body, 0, size, 0};
 
     if (!value_read(body, body + *length, &whole) || whole.tag != DER_SEQUENCE ||
@@ -154,7 +154,7 @@ static int names_insert(uint8_t *body, size_t *length, size_t size, const struct
 
 int der_insert_names(uint8_t *body, size_t *length, size_t size, const struct der *names)
 {
-    uint8_t *scratch = mem_raw(2 * SAN_SIZE + 2 * size);
+    uint8_t *scratch = mem_raw((SAN_SIZE + size) * 2);
     int rc = scratch ? names_insert(body, length, size, names, scratch) : -ENOMEM;
 
     mem_free(scratch);

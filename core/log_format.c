@@ -84,7 +84,22 @@ static void line_add_control(struct line *line, uint8_t byte)
     line_add_text(line, escape);
 }
 
-/* Adds one character escaped; returns how many bytes were read. */
+static bool byte_is_plain(char byte)
+{
+    return byte >= ' ' && byte <= '~' && byte != '"' && byte != '\\';
+}
+
+static size_t line_add_plain(struct line *line, const char *text, size_t length)
+{
+    size_t plain = 0;
+
+    while (plain < length && byte_is_plain(text[plain]))
+        plain++;
+    line_add(line, text, plain);
+    return plain;
+}
+
+/* Adds one character that is not plain; returns how many bytes were read. */
 static size_t line_add_escaped(struct line *line, const char *text, size_t length)
 {
     static const char special[] = "\"\\\n\r\t", letters[] = "\"\\nrt";
@@ -93,10 +108,6 @@ static size_t line_add_escaped(struct line *line, const char *text, size_t lengt
 
     if (found) {
         line_add(line, (char[]){'\\', letters[found - special]}, 2);
-        return 1;
-    }
-    if (byte >= 0x20 && byte < 0x7f) {
-        line_add(line, text, 1);
         return 1;
     }
     if (line->json && byte >= 0x80)
@@ -109,8 +120,11 @@ static void line_add_string(struct line *line, const char *text)
 {
     size_t length = strlen(text), shown = length > VALUE_MAX ? VALUE_MAX : length;
 
-    for (size_t at = 0; at < shown && !line->full;)
-        at += line_add_escaped(line, text + at, shown - at);
+    for (size_t at = 0; at < shown && !line->full;) {
+        size_t plain = line_add_plain(line, text + at, shown - at);
+
+        at += plain ? plain : line_add_escaped(line, text + at, shown - at);
+    }
     if (shown < length)
         line_add_text(line, "...");
 }
@@ -154,15 +168,27 @@ static void date_of_day(uint64_t day, unsigned *year, unsigned *month, unsigned 
     *year = (unsigned)(era * 400) + era_year + (*month <= 2);
 }
 
+/* Writes a number in `width` digits over what stands there. */
+static void digits_put(char *to, size_t width, uint64_t number)
+{
+    for (; width; number /= 10)
+        to[--width] = "0123456789"[number % 10];
+}
+
 static void line_add_time(struct line *line, uint64_t wall_ms)
 {
-    unsigned year, month, date, ms = (unsigned)(wall_ms % 1000);
-    unsigned second = (unsigned)(wall_ms / 1000 % 86400);
-    char text[64];
+    uint64_t second = wall_ms / 1000 % 86400;
+    char text[] = "0000-00-00T00:00:00.000Z";
+    unsigned year, month, date;
 
     date_of_day(wall_ms / 86400000, &year, &month, &date);
-    snprintf(text, sizeof(text), "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", year, month, date,
-             second / 3600, second / 60 % 60, second % 60, ms);
+    digits_put(text, 4, year);
+    digits_put(text + 5, 2, month);
+    digits_put(text + 8, 2, date);
+    digits_put(text + 11, 2, second / 3600);
+    digits_put(text + 14, 2, second / 60 % 60);
+    digits_put(text + 17, 2, second % 60);
+    digits_put(text + 20, 3, wall_ms % 1000);
     line_add_text(line, text);
 }
 

@@ -16,14 +16,16 @@ struct os {
     int (*socket)(struct os *os, int family, int type); /* non-blocking, close-on-exec */
     int (*bind)(struct os *os, int fd, const struct addr *addr);
     int (*listen)(struct os *os, int fd, int backlog);
-    int (*connect)(struct os *os, int fd, const struct addr *addr); /* UDP only; TCP: ring_connect */
-    int (*set_option)(struct os *os, int fd, int level, int name, const void *value, socklen_t size);
+    int (*connect)(struct os *os, int fd,
+                   const struct addr *addr); /* UDP only; TCP: ring_connect */
+    int (*set_option)(struct os *os, int fd, int level, int name, const void *value,
+                      socklen_t size);
     int (*get_option)(struct os *os, int fd, int level, int name, void *value, socklen_t *size);
     int (*local_addr)(struct os *os, int fd, struct addr *addr);
     int (*peer_addr)(struct os *os, int fd, struct addr *addr);
     int (*shutdown)(struct os *os, int fd, int how);
     void (*close)(struct os *os, int fd);
-    int (*event)(struct os *os);             /* an eventfd, blocking reads by the ring only */
+    int (*event)(struct os *os);               /* an eventfd, blocking reads by the ring only */
     void (*event_ring)(struct os *os, int fd); /* adds 1; safe from any thread */
 };
 

@@ -10,8 +10,8 @@
 
 enum {
     URING_REQUESTS = 1024,
-    URING_COMPLETIONS = 16384, /* multishot requests complete without having been submitted */
-    URING_TURN = 256,          /* completions run in one turn */
+    URING_COMPLETIONS = 8192, /* multishot requests complete without having been submitted */
+    URING_TURN = 256,         /* completions run in one turn */
 };
 
 struct uring {

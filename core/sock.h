@@ -10,14 +10,14 @@
 #include "core/os.h"
 
 struct tcp_options {
-    char congestion[16]; /* "cubic"; empty leaves the system's */
+    char congestion[16];  /* "cubic"; empty leaves the system's */
     uint32_t keepalive_s; /* 0: off */
 };
 
 int sock_tcp_listen(struct os *os, const struct addr *addr, int backlog);
-int sock_tcp(struct os *os, int family);                                    /* to connect with */
+int sock_tcp(struct os *os, int family);                                      /* to connect with */
 void sock_tcp_tune(struct os *os, int fd, const struct tcp_options *options); /* nodelay, … */
-void sock_reset_on_close(struct os *os, int fd);                            /* linger 0: close sends RST */
+void sock_reset_on_close(struct os *os, int fd); /* linger 0: close sends RST */
 /* UDP: buffers raised as far as allowed, GRO on, DF set; packet_info: learn the local address of
  * each datagram (wildcard binds). */
 int sock_udp_bind(struct os *os, const struct addr *addr, bool packet_info, bool reuse_port);

@@ -35,12 +35,12 @@ static const char suites[] = "TLS13-AES128-GCM-SHA256:TLS13-AES256-GCM-SHA384";
 
 /* ---- the library ---- */
 
-static struct tls_hooks hooks;
+static struct tls_hooks installed;
 static bool library_ready;
 
 static time_t hook_time(time_t *to)
 {
-    time_t now = (time_t)hooks.unix_time(hooks.context);
+    time_t now = (time_t)installed.unix_time(installed.context);
 
     if (to)
         *to = now;
@@ -49,7 +49,7 @@ static time_t hook_time(time_t *to)
 
 static int hook_seed(OS_Seed *os, uint8_t *seed, word32 size)
 {
-    hooks.random(hooks.context, seed, size);
+    installed.random(installed.context, seed, size);
     return 0;
 }
 
@@ -67,7 +67,7 @@ static int touch_globals(void)
     return touched ? 0 : -EIO;
 }
 
-int tls_global_init(const struct tls_hooks *wanted)
+int tls_global_init(const struct tls_hooks *hooks)
 {
     if (!library_ready) {
         if (wolfSSL_SetAllocators(mem_raw, mem_free, mem_resize) != 0 ||
@@ -75,9 +75,9 @@ int tls_global_init(const struct tls_hooks *wanted)
             return -EIO;
         library_ready = true;
     }
-    hooks = *wanted;
-    wc_SetTimeCb(hooks.unix_time ? hook_time : NULL);
-    wc_SetSeed_Cb(hooks.random ? hook_seed : WC_GENERATE_SEED_DEFAULT);
+    installed = *hooks;
+    wc_SetTimeCb(installed.unix_time ? hook_time : NULL);
+    wc_SetSeed_Cb(installed.random ? hook_seed : WC_GENERATE_SEED_DEFAULT);
     wolfSSL_RAND_Cleanup(); /* the next use seeds it anew, from these hooks */
     return touch_globals();
 }
@@ -100,7 +100,7 @@ const char *tls_version(void)
 
 static int64_t now_seconds(void)
 {
-    return hooks.unix_time ? hooks.unix_time(hooks.context) : (int64_t)time(NULL);
+    return installed.unix_time ? installed.unix_time(installed.context) : (int64_t)time(NULL);
 }
 
 static int check_dates(const struct certificate_facts *facts, const char *path,

@@ -9,7 +9,8 @@
 #include "core/worker.h"
 
 /* NULL: *error is -errno. */
-struct datagram_end *udp_end_new(struct worker *worker, const struct addr *peer, int *error) MUST_CHECK;
+struct datagram_end *udp_end_new(struct worker *worker, const struct addr *peer,
+                                 int *error) MUST_CHECK;
 
 /* The sending half, shared with listeners that answer many peers from one socket: collects
  * datagrams of a turn, coalesces runs of equal size to one peer into GSO sends, drops and counts

@@ -6,6 +6,7 @@ enum {
     TCP_CHUNKS = 64, /* published for receives; few enough to stay in the second-level cache */
     UDP_CHUNKS = 16,
     SPIN_WINDOW_NS = 1000000, /* spinning pays only when something happened this lately */
+    TRIM_NS = 1000000000,     /* between two looks at what the pools keep for nothing */
 };
 
 static void worker_woke(void *context)
@@ -23,6 +24,21 @@ static void worker_rang(struct op *op, struct op_result result)
     if (result.final && result.res != -ECANCELED)
         ring_read(worker->ring, op, worker->event_fd, &worker->event_value,
                   sizeof(worker->event_value));
+}
+
+static void worker_trim(struct timer *timer)
+{
+    pools_trim(container_of(timer, struct worker, trim_timer)->pools);
+}
+
+/* Without memory for the timer the next turn tries again. */
+static void worker_trim_later(struct worker *worker)
+{
+    int rc = 0;
+
+    if (!timer_is_set(&worker->trim_timer) && pools_ample(worker->pools))
+        rc = timer_set(&worker->timers, &worker->trim_timer, worker->now_ns + TRIM_NS);
+    must(!rc || rc == -ENOMEM);
 }
 
 static int worker_open_groups(struct worker *worker)
@@ -51,6 +67,7 @@ static void worker_set(struct worker *worker, const struct worker_options *optio
         .now_ns = options->os->clock_ns(options->os),
     };
     timers_init(&worker->timers);
+    timer_init(&worker->trim_timer, worker_trim);
     list_init(&worker->tasks);
     worker->ring->woke = worker_woke;
     worker->ring->woke_context = worker;
@@ -234,6 +251,7 @@ int worker_turn(struct worker *worker, uint64_t deadline_ns)
     worker_read_mail(worker);
     timers_run(&worker->timers, worker->now_ns);
     worker_run_tasks(worker);
+    worker_trim_later(worker);
     return 0;
 }
 

@@ -60,6 +60,7 @@ struct worker {
     /* Changes each turn. */
     uint64_t now_ns;
     struct timers timers;
+    struct timer trim_timer; /* set while the pools keep more than their reserve */
     struct list tasks;
     struct vectors_store vectors;
     uint64_t active_ns; /* when completions last ran: only a busy worker spins */
@@ -90,7 +91,8 @@ static inline void task_cancel(struct task *task)
 {
     list_remove(&task->link);
 }
-void worker_post(struct worker *worker, struct mail *mail); /* any thread; mail is taken until run */
+void worker_post(struct worker *worker,
+                 struct mail *mail); /* any thread; mail is taken until run */
 
 /* One turn; sleeps until deadline_ns at most.  0, or -errno when the ring is broken. */
 int worker_turn(struct worker *worker, uint64_t deadline_ns) MUST_CHECK;

@@ -7,7 +7,7 @@
 #include "core/state.h"
 #include "quic/quic_end.h"
 
-enum { STARVED_RETRY_NS = 1000000 };
+enum { RETRY_NS = 1000000 };
 
 static const char *const state_names[CONNECTION_STATES] = {"handshaking", "ready", "closing",
                                                            "ending"};
@@ -51,11 +51,11 @@ static const struct verdict {
 
 static void closing_set_text(struct quic_closing *closing, const char *text, size_t length)
 {
-    size_t size = length < sizeof(closing->text) - 1 ? length : sizeof(closing->text) - 1;
+    size_t i = 0;
 
-    for (size_t i = 0; i < size; i++)
+    for (; i < length && i < sizeof(closing->text) - 1; i++)
         closing->text[i] = text[i] < ' ' || text[i] > '~' ? '.' : text[i];
-    closing->text[size] = 0;
+    closing->text[i] = 0;
 }
 
 static void closing_of_peer(struct quic_connection *connection)
@@ -123,6 +123,7 @@ void quic_close(struct quic_connection *connection, enum reason reason, uint64_t
     closing_set_text(closing, text, strlen(text));
     ngtcp2_ccerr_set_application_error(&connection->close_with, code,
                                        (const uint8_t *)closing->text, strlen(closing->text));
+    connection->disowned = true;
     connection_moved(connection, CONNECTION_CLOSING);
     connection_wake(connection);
 }
@@ -146,19 +147,22 @@ static void connection_tell(struct quic_connection *connection)
         connection_announce(connection);
     list_init(&news);
     list_take_all(&news, &connection->news);
-    while ((link = list_pop(&news)))
+    while (!connection->disowned && (link = list_pop(&news)))
         quic_end_tell(container_of(link, struct quic_end, news_link));
+    list_take_all(&connection->news, &news);
 }
 
 static void connection_set_timer(struct quic_connection *connection)
 {
     uint64_t at_ns = ngtcp2_conn_get_expiry2(connection->native);
-    uint64_t soon_ns = connection->worker->now_ns + STARVED_RETRY_NS;
+    uint64_t soon_ns = connection->worker->now_ns + RETRY_NS;
 
-    if (connection->starved && at_ns > soon_ns)
+    if ((connection->starved || connection->ping) && at_ns > soon_ns)
         at_ns = soon_ns;
-    if (connection->timer.at_ns != at_ns || !timer_is_set(&connection->timer))
-        must(timer_set(&connection->worker->timers, &connection->timer, at_ns) == 0);
+    if (connection->timer.at_ns == at_ns && timer_is_set(&connection->timer))
+        return;
+    if (timer_set(&connection->worker->timers, &connection->timer, at_ns) < 0)
+        connection_fail(connection, NGTCP2_ERR_NOMEM); /* it would sleep for ever */
 }
 
 /* ngtcp2 drops what it cannot decrypt without a word; its counts tell. */
@@ -230,7 +234,6 @@ void connection_turn(struct task *task)
         connection_set_timer(connection);
         return;
     }
-    connection_tell(connection);
     connection_write_close(connection);
     connection_end(connection);
 }

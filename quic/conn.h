@@ -43,8 +43,8 @@ struct quic_connection {
     struct handshake handshake;
     /* Changes while alive. */
     uint8_t state;
-    bool announced; /* ready() was raised */
-    bool ping;
+    bool announced;   /* ready() was raised */
+    bool ping;        /* wanted and not written yet */
     bool starved;     /* no buffer to write into: tried again soon */
     struct list link; /* of the endpoint */
     struct task task;
@@ -66,6 +66,7 @@ struct quic_connection {
     struct quic_closing closing;
     ngtcp2_ccerr close_with;
     bool close_silently;
+    bool disowned; /* quic_close: the owner wants to hear no more but closed() */
 };
 
 /* new.c: NULL without memory. */
@@ -102,7 +103,7 @@ extern timer_fn connection_expired;
 
 /* send.c: writes what may be written now. */
 void connection_write(struct quic_connection *connection);
-void connection_write_close(struct quic_connection *connection);
+void connection_write_close(struct quic_connection *connection); /* and leaves a grave */
 /* receive.c: one packet (or a coalesced datagram) of this connection. */
 void connection_read(struct quic_connection *connection, struct datagram_in *in,
                      const uint8_t *data, uint32_t length);

@@ -12,6 +12,7 @@ static void endpoint_free(struct quic_endpoint *endpoint)
     cid_codec_release(&endpoint->codec);
     token_keys_release(&endpoint->keys);
     cid_table_release(&endpoint->ids);
+    cid_table_release(&endpoint->buried);
     mem_free(endpoint->handshakes);
     mem_free(endpoint);
 }
@@ -28,7 +29,9 @@ static struct quic_endpoint *endpoint_new(struct worker *worker, const uint8_t *
     worker->os->random(worker->os, &seed, sizeof(seed));
     endpoint->worker = worker;
     list_init(&endpoint->connections);
+    list_init(&endpoint->graves);
     cid_table_init(&endpoint->ids, seed);
+    cid_table_init(&endpoint->buried, seed);
     if (cid_codec_init(&endpoint->codec, secret, &place) < 0 ||
         token_keys_init(&endpoint->keys, secret) < 0) {
         endpoint_free(endpoint);
@@ -148,6 +151,7 @@ void quic_endpoint_refuse_new(struct quic_endpoint *endpoint)
 void quic_endpoint_stop(struct quic_endpoint *endpoint, quic_idle_fn *idle, void *context)
 {
     must(!endpoint->stopping && (!endpoint->server || list_empty(&endpoint->connections)));
+    graves_clear(endpoint);
     endpoint->stopping = true;
     endpoint->idle = idle;
     endpoint->context = context;

@@ -14,14 +14,16 @@
 #include "core/list.h"
 #include "core/ring.h"
 #include "quic/cid.h"
+#include "quic/grave.h"
 #include "quic/limit.h"
 #include "quic/quic.h"
 #include "quic/socket.h"
 #include "quic/token.h"
 
 enum {
-    HALF_OPEN_MAX = 100,  /* more are asked to prove their address (Retry) */
-    HANDSHAKE_RATE = 200, /* a second and source prefix */
+    HALF_OPEN_MAX = 100,    /* more are asked to prove their address (Retry) */
+    HALF_OPEN_LIMIT = 1000, /* more are refused */
+    HANDSHAKE_RATE = 200,   /* a second and source prefix */
     HANDSHAKE_BURST = 1000,
     RESET_RATE = 100, /* stateless resets and version negotiations, a second */
     RESET_BURST = 100
@@ -40,6 +42,9 @@ struct quic_endpoint {
     uint32_t sockets; /* not idle yet, replaced ones too */
     struct cid_table ids;
     struct list connections;
+    struct cid_table buried; /* ids of graves */
+    struct list graves;
+    uint32_t grave_count;
     uint32_t half_open; /* server connections before the end of their handshake */
     bool refusing;
     struct bucket resets;
@@ -65,11 +70,13 @@ struct stray {
     const uint8_t *data;
     uint32_t length;
     const struct addr *peer, *local;
-    const ngtcp2_version_cid *ids;
+    ngtcp2_version_cid ids;
 };
 /* The connection that the packet begins, NULL when it was answered or dropped. */
 struct quic_connection *endpoint_accept(struct quic_endpoint *endpoint, const struct stray *stray);
 void endpoint_negotiate_version(struct quic_endpoint *endpoint, const struct stray *stray);
 void endpoint_reset_unknown(struct quic_endpoint *endpoint, const struct stray *stray);
+/* A batch that goes back to where the packet came from; NULL without memory. */
+struct batch *stray_answer(struct quic_endpoint *endpoint, const struct stray *stray);
 
 #endif

@@ -170,8 +170,8 @@ static int alpn_check(struct handshake *handshake)
     unsigned length = 0;
 
     wolfSSL_get0_alpn_selected(handshake->ssl, &protocol, &length);
-    if (protocol && length == strlen(handshake->alpn) &&
-        memcmp(protocol, handshake->alpn, length) == 0)
+    if (length == strlen(handshake->alpn) &&
+        (length == 0 || memcmp(protocol, handshake->alpn, length) == 0))
         return 0;
     return handshake_fail(handshake, REASON_NO_ALPN, ALERT_NO_APPLICATION_PROTOCOL,
                           "the peer does not speak %s", handshake->alpn);
@@ -350,6 +350,13 @@ static bool server_name_prepare(struct handshake *handshake)
                                               (unsigned short)strlen(name)) == WOLFSSL_SUCCESS;
 }
 
+static bool alpn_prepare(struct handshake *handshake)
+{
+    return !handshake->alpn[0] ||
+           wolfSSL_UseALPN(handshake->ssl, handshake->alpn, (unsigned)strlen(handshake->alpn),
+                           WOLFSSL_ALPN_FAILED_ON_MISMATCH) == WOLFSSL_SUCCESS;
+}
+
 static bool session_prepare(struct handshake *handshake, struct tls_context *tls)
 {
     WOLFSSL *ssl = handshake->ssl = wolfSSL_new(tls_native(tls));
@@ -364,20 +371,19 @@ static bool session_prepare(struct handshake *handshake, struct tls_context *tls
         wolfSSL_set_accept_state(ssl);
     else
         wolfSSL_set_connect_state(ssl);
-    return wolfSSL_UseALPN(ssl, handshake->alpn, (unsigned)strlen(handshake->alpn),
-                           WOLFSSL_ALPN_FAILED_ON_MISMATCH) == WOLFSSL_SUCCESS &&
-           (handshake->server || server_name_prepare(handshake));
+    return alpn_prepare(handshake) && (handshake->server || server_name_prepare(handshake));
 }
 
 int handshake_init(struct handshake *handshake, const struct handshake_options *options)
 {
-    size_t alpn_length = strlen(options->alpn);
+    size_t alpn_length = options->alpn ? strlen(options->alpn) : 0;
 
     *handshake = (struct handshake){.conn = options->conn, .server = options->server};
-    if (alpn_length == 0 || alpn_length >= sizeof(handshake->alpn) ||
+    if (alpn_length >= sizeof(handshake->alpn) ||
         (options->server_name && strlen(options->server_name) > 253))
         return -EINVAL;
-    memcpy(handshake->alpn, options->alpn, alpn_length + 1);
+    if (alpn_length)
+        memcpy(handshake->alpn, options->alpn, alpn_length);
     if (!options->server) {
         must(options->server_name);
         handshake->server_name = mem_text(options->server_name);

@@ -64,7 +64,7 @@ struct handshake_options {
     struct tls_context
         *tls; /* borrowed until handshake_shrink or _release; a server's or a client's */
     bool server;
-    const char *alpn;        /* borrowed until return; the only one offered and taken */
+    const char *alpn;        /* borrowed until return; the only one offered and taken; NULL: none */
     const char *server_name; /* client: SNI and the SAN required (DNS name or IP address as text);
                               * NULL for servers; borrowed until return */
 };

@@ -63,15 +63,10 @@ static const struct error *error_of(int error)
     return NULL;
 }
 
-int handshake_fail(struct handshake *handshake, enum reason reason, int alert, const char *format,
-                   ...)
+static int remember(struct handshake *handshake, enum reason reason, int alert, const char *text)
 {
-    va_list arguments;
-
     if (!handshake->failed) {
-        va_start(arguments, format);
-        vsnprintf(handshake->text, sizeof(handshake->text), format, arguments);
-        va_end(arguments);
+        snprintf(handshake->text, sizeof(handshake->text), "%s", text);
         handshake->failed = true;
         handshake->reason = reason;
         handshake->alert = alert;
@@ -80,9 +75,21 @@ int handshake_fail(struct handshake *handshake, enum reason reason, int alert, c
     return reason == REASON_NO_MEMORY ? NGTCP2_ERR_NOMEM : NGTCP2_ERR_CRYPTO;
 }
 
+int handshake_fail(struct handshake *handshake, enum reason reason, int alert, const char *format,
+                   ...)
+{
+    char text[HANDSHAKE_TEXT_SIZE];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    return remember(handshake, reason, alert, text);
+}
+
 int handshake_fail_memory(struct handshake *handshake)
 {
-    return handshake_fail(handshake, REASON_NO_MEMORY, ALERT_INTERNAL, "out of memory");
+    return remember(handshake, REASON_NO_MEMORY, ALERT_INTERNAL, "out of memory");
 }
 
 int handshake_fail_tls(struct handshake *handshake, int error)
@@ -90,19 +97,22 @@ int handshake_fail_tls(struct handshake *handshake, int error)
     const struct error *row = error_of(error);
     const char *holder = handshake->server ? "client" : "server";
     int alert = row && row->alert ? row->alert : handshake->alert;
+    char text[HANDSHAKE_TEXT_SIZE];
 
     if (error == MEMORY_E)
         return handshake_fail_memory(handshake);
     if (!row)
-        return handshake_fail(handshake, REASON_TLS_FAILED, alert ? alert : ALERT_HANDSHAKE_FAILURE,
-                              "TLS: %s", wolfSSL_ERR_reason_error_string((unsigned long)error));
-    if (row->reason == REASON_CERTIFICATE && handshake->shown[0])
-        return handshake_fail(handshake, row->reason, alert, "the %s's certificate, for %.64s, %s",
-                              holder, handshake->shown, row->text);
-    if (row->reason == REASON_CERTIFICATE)
-        return handshake_fail(handshake, row->reason, alert, "the %s's certificate %s", holder,
-                              row->text);
-    return handshake_fail(handshake, row->reason, alert, "the %s %s", holder, row->text);
+        snprintf(text, sizeof(text), "TLS: %s",
+                 wolfSSL_ERR_reason_error_string((unsigned long)error));
+    else if (row->reason != REASON_CERTIFICATE)
+        snprintf(text, sizeof(text), "the %s %s", holder, row->text);
+    else if (handshake->shown[0])
+        snprintf(text, sizeof(text), "the %s's certificate, for %s, %s", holder, handshake->shown,
+                 row->text);
+    else
+        snprintf(text, sizeof(text), "the %s's certificate %s", holder, row->text);
+    return remember(handshake, row ? row->reason : REASON_TLS_FAILED,
+                    alert ? alert : ALERT_HANDSHAKE_FAILURE, text);
 }
 
 int handshake_certificate_refused(int right, WOLFSSL_X509_STORE_CTX *store)

@@ -1,6 +1,7 @@
 #include "quic/keys.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 /* RFC 9001, 6.6: packets that one AES-GCM key may seal, and forgeries it may meet. */
@@ -38,13 +39,11 @@ static int expand_label(enum hash hash, const uint8_t *secret, const char *label
                         size_t length)
 {
     uint8_t info[64] = {0, (uint8_t)length};
-    size_t label_length = strlen(label);
+    int written = snprintf((char *)info + 3, sizeof(info) - 3, "tls13 %s", label);
 
-    must(6 + label_length + 4 <= sizeof(info) && length < 256);
-    info[2] = (uint8_t)(6 + label_length);
-    memcpy(info + 3, "tls13 ", 6);
-    memcpy(info + 9, label, label_length);
-    return hkdf_expand(hash, secret, info, 10 + label_length, out, length);
+    must(written < (int)sizeof(info) - 4 && length < 256);
+    info[2] = (uint8_t)written;
+    return hkdf_expand(hash, secret, info, 3 + (size_t)written + 1, out, length);
 }
 
 int keys_derive(struct packet_keys *keys, uint32_t version, enum protect_suite suite,

@@ -5,7 +5,7 @@
 
 enum { PTOS_IN_A_ROW = 1 + 2 + 4, HEADERS_IPV4 = 28, HEADERS_IPV6 = 48 };
 
-static const uint16_t sizes[PATH_PROBES] = {1452, 8952, 16000, 65000};
+static const uint16_t sizes[PATH_PROBES] = {1452, 8952, 16000, PATH_LARGEST};
 
 /* Largest UDP payload that the interface towards peer takes; the first probe where it cannot be
  * learned. */
@@ -46,7 +46,8 @@ void path_init(struct path *path, ngtcp2_settings *settings, uint32_t mtu, struc
         path_probe(path, settings, path_interface_payload(os, peer));
         return;
     }
-    settings->max_tx_udp_payload_size = mtu > PATH_SAFE ? mtu : PATH_SAFE;
+    settings->max_tx_udp_payload_size =
+        mtu < PATH_SAFE ? PATH_SAFE : (mtu > PATH_LARGEST ? PATH_LARGEST : mtu);
     settings->no_tx_udp_payload_size_shaping = 1;
     settings->no_pmtud = 1;
 }

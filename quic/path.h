@@ -16,7 +16,7 @@
 #include "core/addr.h"
 #include "core/os.h"
 
-enum { PATH_SAFE = 1200, PATH_PROBES = 4 };
+enum { PATH_SAFE = 1200, PATH_LARGEST = 65000, PATH_PROBES = 4 };
 
 struct path {
     bool capped;

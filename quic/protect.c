@@ -36,16 +36,17 @@ size_t protect_key_length(enum protect_suite suite)
     return suites[suite].key_length;
 }
 
+static unsigned nibble(char digit)
+{
+    return (unsigned)(digit <= '9' ? digit - '0' : digit - 'a' + 10);
+}
+
 static size_t unhex(const char *hex, uint8_t *out)
 {
     size_t length = strlen(hex) / 2;
 
-    for (size_t i = 0; i < length; i++) {
-        unsigned byte;
-
-        must(sscanf(hex + 2 * i, "%2x", &byte) == 1);
-        out[i] = (uint8_t)byte;
-    }
+    for (size_t i = 0; i < length; i++)
+        out[i] = (uint8_t)(nibble(hex[2 * i]) << 4 | nibble(hex[2 * i + 1]));
     return length;
 }
 
@@ -69,7 +70,8 @@ static bool refuses_forgery(const struct protect *protect, struct protect_key *k
 static bool knows_answer(const struct protect *protect, const struct suite *suite,
                          struct protect_key *key)
 {
-    uint8_t nonce[PROTECT_NONCE_SIZE], aad[20], text[60], sealed[76], expected[76], opened[60];
+    uint8_t nonce[PROTECT_NONCE_SIZE], aad[20], text[60], expected[76], opened[60];
+    uint8_t sealed[76] = {0};
     struct protect_packet packet = {.nonce = nonce, .aad = aad, .in = text, .out = sealed};
 
     unhex(known_nonce, nonce);

@@ -99,9 +99,9 @@ static bool wolfcrypt_open(struct protect_key *key, const struct protect_packet 
 void wolfcrypt_mask(struct protect_mask_key *key, const uint8_t sample[PROTECT_SAMPLE_SIZE],
                     uint8_t mask[PROTECT_MASK_SIZE])
 {
-    _Alignas(AES_BLOCK_SIZE) uint8_t block[AES_BLOCK_SIZE];
+    uint8_t block[AES_BLOCK_SIZE] __attribute__((aligned(16))); /* else wolfSSL allocates a copy */
 
-    memcpy(block, sample, sizeof(block)); /* unaligned input would be copied through the heap */
+    memcpy(block, sample, sizeof(block));
     must(wc_AesEncryptDirect(&key->aes, block, block) == 0);
     memcpy(mask, block, PROTECT_MASK_SIZE);
 }

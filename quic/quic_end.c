@@ -271,14 +271,14 @@ void quic_stream_hold(struct stream *stream, struct piece *rest, uint64_t prefac
 
 /* ---- the write loop's side ---- */
 
-void quic_end_load(const struct quic_end *end, struct quic_end_load *load)
+void quic_end_load(const struct quic_end *end, uint64_t enough, struct quic_end_load *load)
 {
     const struct piece *piece = end->unsent;
     uint32_t at = end->unsent_at;
 
     load->count = 0;
     load->length = 0;
-    for (; piece && load->count < QUIC_END_VECTORS; piece = piece->next) {
+    for (; piece && load->length < enough && load->count < QUIC_END_VECTORS; piece = piece->next) {
         size_t length = piece->start + piece->length - at;
 
         load->vectors[load->count++] = (ngtcp2_vec){piece->chunk->data + at, length};

@@ -65,7 +65,8 @@ struct quic_end_load {
     uint64_t length;
     bool finish; /* the FIN goes with it */
 };
-void quic_end_load(const struct quic_end *end, struct quic_end_load *load);
+/* What goes next, at least `enough` bytes where there are so many. */
+void quic_end_load(const struct quic_end *end, uint64_t enough, struct quic_end_load *load);
 /* The write loop sent `length` of the load's bytes. */
 void quic_end_sent(struct quic_end *end, const struct quic_end_load *load, uint64_t length);
 void quic_end_blocked(struct quic_end *end); /* until the peer gives more credit */

@@ -4,6 +4,8 @@
 #include "quic/conn.h"
 #include "quic/quic_end.h"
 
+_Static_assert((int)BATCH_BYTES >= (int)PATH_LARGEST, "a batch holds the largest packet");
+
 static struct quic_end *next_end(const struct quic_connection *connection)
 {
     if (list_empty(&connection->ready) || !ngtcp2_conn_get_max_data_left2(connection->native))
@@ -47,7 +49,7 @@ static ngtcp2_ssize packet_add_stream(struct quic_connection *connection, struct
     ngtcp2_ssize accepted = -1;
     ngtcp2_ssize rv;
 
-    quic_end_load(end, &load);
+    quic_end_load(end, packet->size, &load);
     rv = ngtcp2_conn_writev_stream(
         connection->native, packet->path, packet->info, packet->to, packet->size, &accepted,
         NGTCP2_WRITE_STREAM_FLAG_MORE | (load.finish ? NGTCP2_WRITE_STREAM_FLAG_FIN : 0), end->id,
@@ -185,6 +187,8 @@ static void connection_set_ping(struct quic_connection *connection, bool on)
         ngtcp2_conn_set_keep_alive_timeout(connection->native, on ? 1 : UINT64_MAX);
 }
 
+/* Small batches (a probe, the flights of a handshake) go on at once; after a full one the other
+ * connections have their turn. */
 void connection_write(struct quic_connection *connection)
 {
     size_t quantum = ngtcp2_conn_get_send_quantum2(connection->native);
@@ -199,7 +203,7 @@ void connection_write(struct quic_connection *connection)
         written += length;
     }
     connection_set_ping(connection, false);
-    connection->ping = connection->ping && !written && !connection->starved;
+    connection->ping = connection->ping && !written;
     if (!length)
         return;
     if (connection->batches < CONNECTION_BATCHES)
@@ -208,18 +212,25 @@ void connection_write(struct quic_connection *connection)
         connection->full = true;
 }
 
+static void connection_bury(struct quic_connection *connection, const uint8_t *packet,
+                            uint32_t length)
+{
+    if (connection->server)
+        grave_dig(connection->endpoint, connection, packet, length,
+                  3 * ngtcp2_conn_get_pto2(connection->native));
+}
+
 void connection_write_close(struct quic_connection *connection)
 {
-    struct batch *batch;
+    struct batch *batch = connection->close_silently ? NULL : connection_batch(connection);
     ngtcp2_path_storage storage;
     ngtcp2_pkt_info info = {0};
     ngtcp2_ssize length;
 
-    if (connection->close_silently)
+    if (!batch) {
+        connection_bury(connection, NULL, 0);
         return;
-    batch = connection_batch(connection);
-    if (!batch)
-        return;
+    }
     ngtcp2_path_storage_zero(&storage);
     length = ngtcp2_conn_write_connection_close(
         connection->native, &storage.path, &info, batch->chunk->data, BATCH_BYTES,
@@ -228,6 +239,7 @@ void connection_write_close(struct quic_connection *connection)
         batch_cancel(batch);
         return;
     }
+    connection_bury(connection, batch->chunk->data, (uint32_t)length);
     batch->length = batch->segment = (uint32_t)length;
     connection_send(connection, batch, &storage.path, &info);
 }

@@ -102,7 +102,7 @@ static void socket_ended(struct task *task)
 static int socket_descriptor(const struct quic_socket_options *options)
 {
     if (options->bind)
-        return sock_udp_bind(options->worker->os, options->bind, options->packet_info, true);
+        return sock_udp_bind(options->worker->os, options->bind, options->packet_info, false);
     return sock_udp_connect(options->worker->os, options->peer);
 }
 

@@ -14,7 +14,7 @@
 #include "relay/pump.h"
 #include "relay/service.h"
 
-enum { KEEPALIVE_S = 60, BUFFER_LIMIT = 256 * 1024 };
+enum { KEEPALIVE_S = 60, BUFFER_LIMIT = 262144 /* of the service's bytes in one connection */ };
 /* A service that answers sooner saves the `seen`: the acknowledgment says as much meanwhile. */
 #define SEEN_NS 5000000ull
 

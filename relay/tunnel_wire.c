@@ -205,7 +205,7 @@ static int body_decode_field(const struct message_row *row, struct wire_message 
     size_t length = bytes_number(reader, 2);
     const uint8_t *data = bytes_take(reader, length);
 
-    if (!data)
+    if (reader->short_of)
         return -EPROTO;
     if (index == row->count)
         return 0;

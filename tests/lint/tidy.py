@@ -34,7 +34,8 @@ def state_of(entry):
     seen = set()
     sources_of(entry["file"], seen)
     digest = hashlib.sha256(entry["command"].encode())
-    for path in sorted(seen | {os.path.join(root, ".clang-tidy")}):
+    rules = {os.path.join(root, name) for name in (".clang-tidy", "tests/.clang-tidy")}
+    for path in sorted(seen | rules):
         with open(path, "rb") as file:
             digest.update(file.read())
     return digest.hexdigest()

@@ -123,20 +123,6 @@ def logs_in_json_are_one_object_a_line(lab):
 
 
 @scenario
-def the_access_log_has_a_line_for_every_connection(lab):
-    service = lab.add(Service(echo))
-    address = f"{LOOPBACK}:{free_port()}"
-    config = direct_config(address, [service.address])
-    program = lab.run("access", config.replace("[log]\n", "[log]\naccess = access.log\n"))
-    for key in range(3):
-        echo_once(address, key=key, size=777)
-    program.stop()
-    with open(lab.path("access.log"), encoding="utf-8") as file:
-        lines = file.read().strip().split("\n")
-    assert len(lines) == 3 and all("777" in line for line in lines), lines
-
-
-@scenario
 def demo_shows_a_tunnel_at_work(lab):
     program = Program(lab, "demo", ["demo"])
     lab.programs.append(program)

@@ -12,7 +12,7 @@ import struct
 import threading
 
 LOOPBACK = "127.0.0.1"
-PATIENCE = 30
+PATIENCE = 15  # seconds that a blocking call of ours may take
 BLOCK = 1 << 16
 
 

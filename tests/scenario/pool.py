@@ -79,7 +79,8 @@ def a_killed_client_is_left_out(lab):
 
 @scenario
 def connections_of_the_other_client_do_not_notice(lab):
-    stage, clients, services = two_clients(lab, [echo, echo])
+    stage, clients, services = two_clients(lab, [echo, echo],
+                                           tunnel="heartbeat = 1s\nhealth_timeout = 3s\n")
     users = [connect(stage.address) for _ in range(4)]
     for user in users:
         user.sendall(b"x")

@@ -30,7 +30,7 @@ def direct(lab, *targets, **options):
     return Stage(address, lab.run("direct", direct_config(address, targets, **options)))
 
 
-def server_config(address, dial, tunnel="", listener="", process=PROCESS, allow="client*"):
+def server_config(address, dial, tunnel="", listener="", process=PROCESS, allow="client, client-*"):
     return (f"[server]\n{process}[log]\nlevel = debug\n"
             f"[tls edge]\ncert = server.crt\nkey = server.key\nca = ca.crt\n"
             f"[tunnel pods]\nlisten = {dial}\ntls = edge\nauth = mtls\nallow = {allow}\n{tunnel}"

@@ -1,12 +1,14 @@
 """Who may come in: certificates that are wrong, each in its own way, are refused with a reason that
 both ends log, and nobody is served through them."""
 import os
+import re
 import shutil
 import stat
 import subprocess
+import time
 
-from ends import Service, echo, echo_once, is_served
-from lab import REGISTERED, Skip, scenario
+from ends import Nat, Service, echo, echo_once, is_served
+from lab import REGISTERED, Skip, scenario, until
 from stages import client_config, tunnel_client, tunnel_server
 
 
@@ -84,17 +86,49 @@ def a_self_signed_client_is_refused(lab):
 
 
 @scenario
-def an_expired_client_is_refused(lab):
+def a_client_whose_certificate_expires_before_it_arrives_is_refused(lab):
     lab.certs()
-    make_certificate(lab, "old", "DNS:client", end="20240201000000Z")
-    refused(lab, REASON, REASON, tls="cert = old.crt\nkey = old.key\n")
+    end = int(time.time()) + 3
+    make_certificate(lab, "old", "DNS:client",
+                     end=time.strftime("%Y%m%d%H%M%SZ", time.gmtime(end)))
+    service = lab.add(Service(echo))
+    stage, dial = tunnel_server(lab, certs=False)
+    nat = lab.add(Nat(dial))
+    nat.silent = True
+    bad = lab.run("bad", client_config(nat.address, service.address,
+                                       tls="cert = old.crt\nkey = old.key\n"))
+    until(lambda: time.time() > end + 1, "it has expired")
+    nat.silent = False
+    bad.await_line(REASON)
+    stage.server.await_line(REASON)
+    assert not bad.count(REGISTERED) and not is_served(stage.address)
+
+
+def not_started(lab, words, tls):
+    """A client that could never be let in is not even started."""
+    lab.write("bad.ini", client_config("127.0.0.1:1", "127.0.0.1:2", tls=tls))
+    code, text = lab.call("bad.ini")
+    assert code == 2 and re.search(r"bad\.ini:\d+: .*" + words, text), (code, text)
 
 
 @scenario
-def a_client_that_is_not_valid_yet_is_refused(lab):
+def a_client_does_not_start_with_an_expired_certificate(lab):
+    lab.certs()
+    make_certificate(lab, "old", "DNS:client", end="20240201000000Z")
+    not_started(lab, "expired", "cert = old.crt\nkey = old.key\n")
+
+
+@scenario
+def a_client_does_not_start_with_a_certificate_of_tomorrow(lab):
     lab.certs()
     make_certificate(lab, "early", "DNS:client", start="20980101000000Z")
-    refused(lab, REASON, REASON, tls="cert = early.crt\nkey = early.key\n")
+    not_started(lab, "not valid before", "cert = early.crt\nkey = early.key\n")
+
+
+@scenario
+def a_client_does_not_start_without_a_certificate(lab):
+    lab.certs()
+    not_started(lab, "no cert", "")
 
 
 @scenario
@@ -102,12 +136,6 @@ def a_servers_certificate_does_not_make_a_client(lab):
     lab.certs()
     make_certificate(lab, "double", "DNS:client", use="serverAuth")
     refused(lab, REASON, REASON, tls="cert = double.crt\nkey = double.key\n")
-
-
-@scenario
-def a_client_without_a_certificate_is_refused(lab):
-    lab.certs()
-    refused(lab, REASON, REASON, tls="")
 
 
 @scenario
@@ -120,8 +148,8 @@ def an_identity_that_is_not_allowed_is_refused_in_words(lab):
 @scenario
 def the_common_name_is_not_an_identity(lab):
     lab.certs()
-    make_certificate(lab, "client2", "DNS:somebody.else")  # CN=client2 would match client*
-    refused(lab, r"(?i)allow", "(?i)allow|refused", tls="cert = client2.crt\nkey = client2.key\n")
+    make_certificate(lab, "client-2", "DNS:somebody.else")  # CN=client-2 would match client-*
+    refused(lab, r"(?i)allow", "(?i)allow|refused", tls="cert = client-2.crt\nkey = client-2.key\n")
 
 
 @scenario

@@ -1,6 +1,7 @@
 #include "core/buf.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -116,6 +117,40 @@ TEST(idle_chunks_that_nobody_needed_are_freed_down_to_the_reserve)
         check(pools_idle(pools, POOL_SMALL) <= before);
     }
     check(pools_idle(pools, POOL_SMALL) == 64);
+    pools_free(&pools);
+}
+
+/* The second number of statm: resident pages. */
+static long resident_kb(void)
+{
+    FILE *file = fopen("/proc/self/statm", "r");
+    char line[256] = "", *second;
+
+    if (!file || !fgets(line, sizeof(line), file))
+        return 0;
+    fclose(file);
+    second = strchr(line, ' ');
+    return second ? strtol(second, NULL, 10) * (sysconf(_SC_PAGESIZE) / 1024) : 0;
+}
+
+TEST(what_is_trimmed_is_the_systems_again)
+{
+    struct pools *pools = pools_new(&roomy);
+    struct chunk *chunks[2000];
+    long before;
+
+    for (int i = 0; i < 2000; i++) {
+        chunks[i] = chunk_take(pools, POOL_MEDIUM);
+        check(chunks[i]);
+        memset(chunks[i]->data, 1, chunks[i]->size);
+    }
+    before = resident_kb();
+    for (int i = 0; i < 2000; i++)
+        chunk_drop(chunks[i]);
+    check(pools_ample(pools));
+    while (pools_ample(pools))
+        pools_trim(pools);
+    check(before - resident_kb() > 25000); /* of 32,000 */
     pools_free(&pools);
 }
 

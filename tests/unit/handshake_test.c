@@ -220,6 +220,26 @@ TEST(another_protocol_is_refused_with_code_0x178)
     pair_end(&pair);
 }
 
+TEST(a_peer_without_protocol_is_refused_with_code_0x178)
+{
+    struct pair pair = pair_of("server", "client", "ca", "tunnel.example");
+
+    pair.client_alpn = NULL;
+    pair_run(&pair);
+    check(!pair.server.completed);
+    check(refused_by(&pair.server, &pair.client, REASON_NO_ALPN, REASON_NO_ALPN,
+                     "the peer does not speak qmux/2"));
+    check(pair.client.peer_error.error_code == 0x178);
+    pair_end(&pair);
+    pair = pair_of("server", "client", "ca", "tunnel.example");
+    pair.server_alpn = NULL;
+    pair_run(&pair);
+    check(!pair.client.completed && !pair.server.completed);
+    check(refused_by(&pair.client, &pair.server, REASON_NO_ALPN, REASON_NO_ALPN,
+                     "the peer does not speak qmux/2"));
+    pair_end(&pair);
+}
+
 TEST(the_first_flight_fits_one_packet)
 {
     struct pair pair = pair_of("server", "client", "ca", "tunnel.example");
@@ -233,25 +253,164 @@ TEST(the_first_flight_fits_one_packet)
     pair_end(&pair);
 }
 
+/* Some bytes on a stream, and everything that follows from them. */
+static void exchange(struct pair *pair, int64_t stream)
+{
+    uint8_t packet[PAIR_PACKET_SIZE], bytes[100] = {1};
+    ngtcp2_ssize length =
+        ngtcp2_conn_write_stream(pair->client.conn, NULL, NULL, packet, sizeof(packet), NULL, 0,
+                                 stream, bytes, sizeof(bytes), pair->now);
+
+    if (length < 0)
+        pair->client.rv = (int)length;
+    else
+        pair_read(pair, &pair->server, packet, (size_t)length);
+    for (int turn = 0; turn < 4; turn++) {
+        pair->now += 100000000;
+        pair_flush(pair, &pair->server, &pair->client);
+        pair_flush(pair, &pair->client, &pair->server);
+    }
+}
+
 TEST(keys_and_identity_outlive_the_tls_session)
 {
     struct pair pair = pair_of("server", "client", "ca", "tunnel.example");
+    int64_t stream;
 
     pair_run(&pair);
     handshake_shrink(&pair.server.handshake);
     handshake_shrink(&pair.client.handshake);
-    pair.now += 2000000000;
-    for (int update = 0; update < 3; update++) {
-        int64_t stream;
-
-        check(ngtcp2_conn_initiate_key_update(pair.client.conn, pair.now) == 0);
-        check(update > 0 || ngtcp2_conn_open_bidi_stream(pair.client.conn, &stream, NULL) == 0);
-        do
-            pair.now += 1000000000;
-        while (pair_flush(&pair, &pair.client, &pair.server) +
-               pair_flush(&pair, &pair.server, &pair.client));
+    check(ngtcp2_conn_open_bidi_stream(pair.client.conn, &stream, NULL) == 0);
+    for (int update = 0; update < 5; update++) {
+        exchange(&pair, stream);
         check(pair.client.rv == 0 && pair.server.rv == 0);
+        check(ngtcp2_conn_initiate_key_update(pair.client.conn, pair.now) == 0);
+        exchange(&pair, stream);
+        pair.now += 3000000000;
     }
-    check(handshake_identity(&pair.server.handshake));
+    check(pair.client.rv == 0 && pair.server.rv == 0);
+    check(strcmp(identity_name(handshake_identity(&pair.server.handshake)),
+                 "spiffe://example/pod") == 0);
     pair_end(&pair);
+}
+
+/* Expired by the clock: the context was loaded while all was valid, the handshake comes later. */
+static int64_t later(void *context)
+{
+    return time(NULL) + *(int64_t *)context;
+}
+
+TEST(an_expired_certificate_is_refused_on_both_sides)
+{
+    int64_t offset = 7200;
+    const struct tls_hooks hooks = {.unix_time = later, .context = &offset};
+    struct pair pair = pair_of("server", "client", "ca", "tunnel.example");
+
+    check(tls_global_init(&hooks) == 0);
+    pair_run(&pair);
+    check(tls_global_init(&system_hooks) == 0);
+    check(!pair.client.completed && !pair.server.completed);
+    check(refused_by(&pair.client, &pair.server, REASON_CERTIFICATE, REASON_CERTIFICATE,
+                     "has expired"));
+    pair_end(&pair);
+}
+
+/* ---- determinism ---- */
+
+static uint64_t generator;
+
+static void seeded(void *context, void *to, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        generator = generator * 6364136223846793005ULL + 1442695040888963407ULL;
+        ((uint8_t *)to)[i] = (uint8_t)(generator >> 56);
+    }
+}
+
+static int64_t still(void *context)
+{
+    return *(int64_t *)context;
+}
+
+static uint64_t trace_of(uint64_t seed)
+{
+    int64_t now = time(NULL);
+    const struct tls_hooks hooks = {still, seeded, &now};
+    struct pair pair;
+    uint64_t trace = 0;
+
+    generator = seed;
+    if (tls_global_init(&hooks) != 0)
+        return 0;
+    pair = pair_of("server", "client", "ca", "tunnel.example");
+    pair_run(&pair);
+    if (pair.client.completed && pair.server.completed)
+        trace = pair.trace;
+    pair_end(&pair);
+    return trace;
+}
+
+TEST(the_same_seed_gives_the_same_flights_byte_by_byte)
+{
+    uint64_t first = trace_of(7), again = trace_of(7), other = trace_of(8);
+
+    check(tls_global_init(&system_hooks) == 0);
+    check(first != 0 && first == again && other != 0 && first != other);
+}
+
+/* ---- CRYPTO bytes ---- */
+
+/* Hands the handshake's CRYPTO bytes on in pieces of this size. */
+static size_t piece;
+static ngtcp2_callbacks whole;
+
+static int recv_crypto_in_pieces(ngtcp2_conn *conn, ngtcp2_encryption_level level, uint64_t offset,
+                                 const uint8_t *data, size_t length, void *user_data)
+{
+    int rv = 0;
+
+    for (size_t at = 0; at < length && rv == 0; at += piece)
+        rv = whole.recv_crypto_data(conn, level, offset + at, data + at,
+                                    length - at < piece ? length - at : piece, user_data);
+    return rv;
+}
+
+TEST(messages_may_be_cut_anywhere)
+{
+    handshake_callbacks(&whole);
+    for (piece = 1; piece <= 1500; piece += piece < 64 ? 1 : 97) {
+        struct pair pair = pair_of("server", "client", "ca", "tunnel.example");
+
+        pair.recv_crypto_data = recv_crypto_in_pieces;
+        pair_run(&pair);
+        check(pair.client.completed && pair.server.completed);
+        check(pair.client.rv == 0 && pair.server.rv == 0);
+        pair_end(&pair);
+    }
+}
+
+/* ---- failures of memory ---- */
+
+TEST(a_handshake_survives_any_failed_allocation_and_leaks_nothing)
+{
+    struct pair pair = pair_of("server", "client", "ca", "tunnel.example");
+    const struct pair fresh = pair;
+    bool met;
+
+    mem_count(true);
+    for (uint64_t n = 1;; n++) {
+        pair = fresh;
+        mem_fail_at(n);
+        pair_run(&pair);
+        met = mem_failed();
+        mem_fail_at(0);
+        pair_close(&pair);
+        check(mem_live() == 0);
+        if (!met)
+            break;
+    }
+    check(pair.client.completed && pair.server.completed);
+    mem_count(false);
+    tls_context_free(&pair.client_tls);
+    tls_context_free(&pair.server_tls);
 }

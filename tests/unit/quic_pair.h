@@ -16,6 +16,7 @@ struct pair_end {
     struct handshake handshake;
     ngtcp2_path_storage path;
     bool completed;
+    bool close_tried;
     int rv; /* the first error of a read or write */
     bool closed_by_peer;
     ngtcp2_ccerr peer_error;
@@ -27,7 +28,8 @@ struct pair {
     struct tls_context *client_tls, *server_tls; /* borrowed */
     const char *client_alpn, *server_alpn, *server_name;
     uint64_t now, random;
-    uint64_t trace; /* hash of every byte sent */
+    ngtcp2_recv_crypto_data recv_crypto_data; /* instead of the handshake's own, when set */
+    uint64_t trace;                           /* hash of every byte sent */
     uint64_t packets, bytes;
 };
 
@@ -70,7 +72,7 @@ static inline int pair_challenge(ngtcp2_conn *conn, ngtcp2_path_challenge_data *
     return 0;
 }
 
-static inline ngtcp2_callbacks pair_callbacks(void)
+static inline ngtcp2_callbacks pair_callbacks(const struct pair *pair)
 {
     ngtcp2_callbacks callbacks = {
         .handshake_completed = pair_completed,
@@ -80,6 +82,8 @@ static inline ngtcp2_callbacks pair_callbacks(void)
     };
 
     handshake_callbacks(&callbacks);
+    if (pair->recv_crypto_data)
+        callbacks.recv_crypto_data = pair->recv_crypto_data;
     return callbacks;
 }
 
@@ -134,7 +138,7 @@ static inline void pair_settings(struct pair *pair, ngtcp2_settings *settings,
 
 static inline int pair_client_open(struct pair *pair)
 {
-    ngtcp2_callbacks callbacks = pair_callbacks();
+    ngtcp2_callbacks callbacks = pair_callbacks(pair);
     ngtcp2_settings settings;
     ngtcp2_transport_params params;
     ngtcp2_cid dcid =
@@ -159,7 +163,7 @@ static inline int pair_client_open(struct pair *pair)
 
 static inline int pair_server_open(struct pair *pair, const uint8_t *packet, size_t length)
 {
-    ngtcp2_callbacks callbacks = pair_callbacks();
+    ngtcp2_callbacks callbacks = pair_callbacks(pair);
     ngtcp2_settings settings;
     ngtcp2_transport_params params;
     ngtcp2_pkt_hd header;
@@ -229,8 +233,9 @@ static inline unsigned pair_flush(struct pair *pair, struct pair_end *from, stru
         pair_read(pair, to, packet, (size_t)length);
         count++;
     }
-    if (from->rv == 0 || ngtcp2_conn_in_closing_period2(from->conn))
+    if (from->rv == 0 || from->close_tried)
         return count;
+    from->close_tried = true;
     handshake_ccerr(&from->handshake, from->rv, &error);
     length = ngtcp2_conn_write_connection_close(from->conn, NULL, NULL, packet, sizeof(packet),
                                                 &error, pair->now);

@@ -43,7 +43,7 @@ struct side {
 struct scene {
     struct real_worker real;
     struct quic_endpoint *endpoint;
-    struct addr addr;
+    struct addr bind, addr;
     struct side server, client;
     struct quic_config config;
     bool idle;
@@ -103,6 +103,82 @@ static inline bool scene_tls_open(void)
     atexit(scene_tls_close);
     return scene_tls.server && scene_tls.client && scene_tls.stranger;
 }
+
+/* ---- a router between the two, which may rewrite ports and lose packets ---- */
+
+struct router {
+    int inside, outside; /* towards the client, towards the server */
+    struct addr addr, client, server;
+    uint32_t most; /* larger datagrams are lost; 0: none */
+    uint32_t lose; /* each so many-th datagram is lost; 0: none */
+    uint64_t passed, lost;
+};
+
+static inline int router_socket(void)
+{
+    struct addr any = loopback_addr();
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    must(fd >= 0 && bind(fd, &any.sa, any.length) == 0);
+    return fd;
+}
+
+static inline void router_open(struct router *router, const struct addr *server)
+{
+    *router =
+        (struct router){.inside = router_socket(), .outside = router_socket(), .server = *server};
+    must(os_linux.local_addr(&os_linux, router->inside, &router->addr) == 0);
+}
+
+static inline void router_close(struct router *router)
+{
+    close(router->inside);
+    close(router->outside);
+}
+
+/* As a NAT that forgot: the server sees another port. */
+static inline void router_rebind(struct router *router)
+{
+    close(router->outside);
+    router->outside = router_socket();
+}
+
+static inline void router_pass(struct router *router, int from, int to, struct addr *source,
+                               const struct addr *target)
+{
+    uint8_t data[65536];
+    struct addr peer = {.length = sizeof(struct sockaddr_storage)};
+    ssize_t length;
+
+    while ((length = recvfrom(from, data, sizeof(data), 0, &peer.sa, &peer.length)) >= 0) {
+        *source = peer;
+        router->passed++;
+        if ((router->most && length > router->most) ||
+            (router->lose && router->passed % router->lose == 0))
+            router->lost++;
+        else
+            (void)!sendto(to, data, (size_t)length, 0, &target->sa, target->length);
+    }
+}
+
+static inline void router_turn(struct router *router)
+{
+    struct addr ignored;
+
+    router_pass(router, router->inside, router->outside, &router->client, &router->server);
+    router_pass(router, router->outside, router->inside, &ignored, &router->client);
+}
+
+/* turn_until for what goes through a router. */
+#define route_until(scene, router, condition)                                                      \
+    ({                                                                                             \
+        uint64_t give_up_ns = os_linux.clock_ns(&os_linux) + 8000000000u;                          \
+        while (!(condition) && os_linux.clock_ns(&os_linux) < give_up_ns) {                        \
+            router_turn(router);                                                                   \
+            must(worker_turn(&(scene)->real.worker, os_linux.clock_ns(&os_linux) + 200000) == 0);  \
+        }                                                                                          \
+        (condition);                                                                               \
+    })
 
 /* ---- flows ---- */
 
@@ -254,6 +330,7 @@ static inline bool scene_accepted(void *context, struct quic_connection *connect
 static inline void scene_defaults(struct scene *scene)
 {
     *scene = (struct scene){
+        .bind = loopback_addr(),
         .config = {.alpn = "qmux/2",
                    .handshake_timeout_ns = 5000000000u,
                    .idle_timeout_ns = 30000000000u,
@@ -275,10 +352,9 @@ static inline bool scene_listen(struct scene *scene)
         .context = scene,
         .secret = {1, 2, 3}
     };
-    struct addr any = loopback_addr();
     int error;
 
-    scene->endpoint = quic_listen(&scene->real.worker, &any, &acceptor, &error);
+    scene->endpoint = quic_listen(&scene->real.worker, &scene->bind, &acceptor, &error);
     if (!scene->endpoint)
         return false;
     quic_endpoint_addr(scene->endpoint, &scene->addr);
@@ -312,9 +388,42 @@ static inline bool scene_open(struct scene *scene)
            scene->client.ready;
 }
 
+/* The same with a router between. */
+static inline bool scene_open_routed(struct scene *scene, struct router *router)
+{
+    if (!scene_tls_open() || !real_worker_open(&scene->real, NULL) || !scene_listen(scene))
+        return false;
+    router_open(router, &scene->addr);
+    scene->addr = router->addr;
+    return scene_dial(scene) &&
+           route_until(scene, router, scene->client.ready && scene->server.ready);
+}
+
 static inline void scene_idle(void *context)
 {
     ((struct scene *)context)->idle = true;
+}
+
+/* The server starts again at its old address; the router kept its last words from the client. */
+static inline bool scene_restart(struct scene *scene, struct router *router)
+{
+    struct addr client_side = scene->addr;
+
+    quic_close(scene->server.connection, REASON_SHUTDOWN, 0, "");
+    if (!turn_until(&scene->real, !scene->server.connection))
+        return false;
+    router->most = 1;
+    router_turn(router);
+    router->most = 0;
+    quic_endpoint_stop(scene->endpoint, scene_idle, scene);
+    if (!turn_until(&scene->real, scene->idle))
+        return false;
+    scene->idle = false;
+    scene->bind = router->server;
+    if (!scene_listen(scene))
+        return false;
+    scene->addr = client_side;
+    return true;
 }
 
 /* Ends what still lives; true when everything was given back. */
@@ -337,6 +446,27 @@ static inline bool scene_close(struct scene *scene)
             pools_busy(pools, POOL_MEDIUM) == 64;
     worker_release(&scene->real.worker);
     return empty;
+}
+
+enum { BULK = 10 << 20, SLICE = 16000 };
+
+/* Keeps half a megabyte under way until BULK bytes and a FIN are written; the hash of all. */
+static inline uint64_t write_bulk(struct flow *flow, uint64_t hash)
+{
+    uint8_t slice[SLICE];
+
+    while (flow->written < BULK && flow->written - flow->drained < 1 << 19) {
+        uint64_t left = BULK - flow->written;
+        uint32_t length = left < SLICE ? (uint32_t)left : SLICE;
+
+        for (uint32_t i = 0; i < length; i++)
+            slice[i] = (uint8_t)((flow->written + i) * 2654435761u >> 13);
+        hash = hash_bytes(hash, slice, length);
+        flow_write(flow, slice, length);
+        if (flow->written == BULK)
+            stream_finish(flow->stream);
+    }
+    return hash;
 }
 
 #endif

@@ -133,6 +133,27 @@ BOTH(more_requests_than_the_queue_holds_all_complete_and_at_most_256_a_turn)
     mem_free(probes);
 }
 
+BOTH(completions_that_overflow_the_queue_are_counted_and_none_is_lost)
+{
+    enum { COUNT = 20000 };
+    struct probe *probes = mem_new(COUNT * sizeof(*probes));
+    int event = eventfd(1, EFD_CLOEXEC), finals = 0;
+    struct real_worker real;
+
+    check(probes && real_worker_open(&real, without));
+    for (int i = 0; i < COUNT; i++) {
+        probe_init(&probes[i]);
+        ring_poll(real.worker.ring, &probes[i].op, event, POLLIN);
+    }
+    check(turn_until(&real, ring_busy(real.worker.ring) == 1));
+    for (int i = 0; i < COUNT; i++)
+        finals += probes[i].finals;
+    check(finals == COUNT && ring_stats(real.worker.ring)->overflows > 0);
+    close(event);
+    worker_release(&real.worker);
+    mem_free(probes);
+}
+
 BOTH(a_cancelled_op_stays_busy_until_its_one_final_completion)
 {
     enum { COUNT = 2500 };

@@ -1,5 +1,6 @@
 #include "core/tcp_end.h"
 
+#include <dirent.h>
 #include <errno.h>
 
 #include "core/mem.h"
@@ -465,6 +466,38 @@ BOTH(a_flow_goes_on_when_the_buffer_pool_is_nearly_empty)
     }));
     check(echoes(&real, 3000000));
     check(nothing_leaks(&real) == 0);
+    worker_release(&real.worker);
+}
+
+static int kernel_workers(void)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    struct dirent *task;
+    int count = 0;
+
+    must(tasks);
+    while ((task = readdir(tasks))) {
+        char path[300], name[32] = "";
+        FILE *file;
+
+        snprintf(path, sizeof(path), "/proc/self/task/%s/comm", task->d_name);
+        file = fopen(path, "re");
+        if (file && fgets(name, sizeof(name), file))
+            count += strncmp(name, "iou-wrk", 7) == 0;
+        if (file)
+            fclose(file);
+    }
+    closedir(tasks);
+    return count;
+}
+
+BOTH(nothing_that_a_stream_does_needs_a_thread_of_the_kernel)
+{
+    struct real_worker real;
+
+    check(real_worker_open(&real, without));
+    check(echoes(&real, 5000000));
+    check(kernel_workers() == 0);
     worker_release(&real.worker);
 }
 

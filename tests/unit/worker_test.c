@@ -227,3 +227,20 @@ TEST(opening_a_worker_survives_any_failed_allocation)
     mem_fail_at(0);
     mem_count(false);
 }
+
+TEST(an_idle_worker_gives_back_chunks_that_it_no_longer_needs)
+{
+    struct real_worker real;
+    struct chunk *chunks[500];
+
+    check(real_worker_open(&real, NULL));
+    for (int i = 0; i < 500; i++) {
+        chunks[i] = chunk_take(real.worker.pools, POOL_SMALL);
+        check(chunks[i]);
+    }
+    for (int i = 0; i < 500; i++)
+        chunk_drop(chunks[i]);
+    turn_some(&real); /* the end of a turn is where it is noticed */
+    check(turn_until(&real, pools_idle(real.worker.pools, POOL_SMALL) < 500));
+    worker_release(&real.worker);
+}
