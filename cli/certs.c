@@ -48,10 +48,10 @@ struct making {
     int64_t now;
 };
 
-static int make_one(const struct making *making, struct cert_request *cert, const char *name,
+static int make_one(const struct making *making, struct cert_request cert, const char *name,
                     uint32_t days)
 {
-    struct files files;
+    struct files files = {{0}, {0}};
     char error[512];
     int rc;
 
@@ -59,13 +59,13 @@ static int make_one(const struct making *making, struct cert_request *cert, cons
         fprintf(stderr, "qmux-uring: the folder's path is too long\n");
         return -ENAMETOOLONG;
     }
-    cert->not_before = making->now - SKEW_SECONDS;
-    cert->not_after = making->now + (int64_t)days * DAY_SECONDS;
-    cert->ca_cert = making->ca.cert;
-    cert->ca_key = making->ca.key;
-    cert->cert = files.cert;
-    cert->key = files.key;
-    rc = cert_make(cert, error, sizeof error);
+    cert.not_before = making->now - SKEW_SECONDS;
+    cert.not_after = making->now + (int64_t)days * DAY_SECONDS;
+    cert.ca_cert = making->ca.cert;
+    cert.ca_key = making->ca.key;
+    cert.cert = files.cert;
+    cert.key = files.key;
+    rc = cert_make(&cert, error, sizeof error);
     if (rc)
         fprintf(stderr, "qmux-uring: %s\n", error);
     else if (!making->request->quiet)
@@ -80,7 +80,7 @@ static int make_ca(const struct making *making)
 
     if (access(making->ca.cert, F_OK) == 0 && access(making->ca.key, F_OK) == 0)
         return 0; /* the same CA goes on */
-    return make_one(making, &cert, "ca", request->days > DAYS_CA ? request->days : DAYS_CA);
+    return make_one(making, cert, "ca", request->days > DAYS_CA ? request->days : DAYS_CA);
 }
 
 static int make_server(const struct making *making)
@@ -95,7 +95,7 @@ static int make_server(const struct making *making)
     for (size_t i = 0; i < ARRAY_COUNT(always); i++)
         names[cert.dns_count++] = always[i];
     cert.common_name = names[0];
-    return make_one(making, &cert, "server", request->days);
+    return make_one(making, cert, "server", request->days);
 }
 
 static int make_client(const struct making *making, const char *name)
@@ -107,7 +107,7 @@ static int make_client(const struct making *making, const char *name)
                                 .dns_count = 1,
                                 .force = making->request->force};
 
-    return make_one(making, &cert, name, making->request->days);
+    return make_one(making, cert, name, making->request->days);
 }
 
 /* ---- a run ---- */
@@ -115,7 +115,7 @@ static int make_client(const struct making *making, const char *name)
 /* The server's is made once, and again only when its names are given or all is made anew. */
 static bool wants_server(const struct certs_request *request)
 {
-    struct files files;
+    struct files files = {{0}, {0}};
 
     if (request->server_name_count || !files_name(&files, request->folder, "server"))
         return true;
@@ -125,7 +125,7 @@ static bool wants_server(const struct certs_request *request)
 /* Before anything is written. */
 static int refuse_overwriting(const struct certs_request *request, const char *name)
 {
-    struct files files;
+    struct files files = {{0}, {0}};
 
     if (request->force || !files_name(&files, request->folder, name) || !files_exist(&files))
         return 0;

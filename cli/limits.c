@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -46,14 +47,15 @@ int limits_raise(const struct settings *settings)
 static uint64_t cgroup_memory(void)
 {
     FILE *file = fopen("/sys/fs/cgroup/memory.max", "re");
-    uint64_t bytes = UINT64_MAX;
+    char text[32] = "", *end = text;
+    uint64_t bytes = 0;
 
     if (!file)
-        return bytes;
-    if (fscanf(file, "%" SCNu64, &bytes) != 1)
-        bytes = UINT64_MAX; /* "max" */
+        return UINT64_MAX;
+    if (fgets(text, sizeof text, file))
+        bytes = strtoull(text, &end, 10);
     fclose(file);
-    return bytes;
+    return end == text ? UINT64_MAX : bytes; /* else it says "max" */
 }
 
 void limits_of_pools(struct pool_limits *limits)

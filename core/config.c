@@ -228,10 +228,10 @@ static void reader_take_line(struct reader *reader, char *line)
         reader_take_header(reader, line);
     else if (!is_entry(line))
         config_error(reader->config, reader->place, "expected `key = value`");
-    else if (!reader->section && !reader->lost)
+    else if (reader->section)
+        must(ini_parse_string(line, reader_take_entry, reader) == 0); /* is_entry saw to it */
+    else if (!reader->lost)
         config_error(reader->config, reader->place, "an option before the first [section]");
-    else if (reader->section && ini_parse_string(line, reader_take_entry, reader))
-        config_error(reader->config, reader->place, "expected `key = value`");
 }
 
 static void reader_check_line(struct reader *reader, const char *line, size_t length)

@@ -44,7 +44,7 @@ static bool endpoint_may_answer(struct quic_endpoint *endpoint)
 
 void endpoint_negotiate_version(struct quic_endpoint *endpoint, const struct stray *stray)
 {
-    const ngtcp2_version_cid *ids = stray->ids;
+    const ngtcp2_version_cid *ids = &stray->ids;
     struct batch *batch;
     uint8_t unused;
     ngtcp2_ssize length;
@@ -72,7 +72,7 @@ static ngtcp2_ssize reset_write(const struct quic_endpoint *endpoint, const stru
 
     if (room > sizeof(random))
         room = sizeof(random);
-    ngtcp2_cid_init(&id, stray->ids->dcid, stray->ids->dcidlen);
+    ngtcp2_cid_init(&id, stray->ids.dcid, stray->ids.dcidlen);
     if (token_of_reset(&endpoint->keys, &id, token.data) < 0)
         return 0;
     endpoint->worker->os->random(endpoint->worker->os, random, room);
@@ -85,7 +85,7 @@ void endpoint_reset_unknown(struct quic_endpoint *endpoint, const struct stray *
     struct batch *batch;
 
     if (stray->length <= RESET_MIN ||
-        cid_read(&endpoint->codec, stray->ids->dcid, stray->ids->dcidlen, &place) != CID_HERE) {
+        cid_read(&endpoint->codec, stray->ids.dcid, stray->ids.dcidlen, &place) != CID_HERE) {
         endpoint_count(endpoint, COUNTER_PACKETS_INVALID);
         return;
     }

@@ -51,11 +51,11 @@ static const struct verdict {
 
 static void closing_set_text(struct quic_closing *closing, const char *text, size_t length)
 {
-    size_t size = length < sizeof(closing->text) - 1 ? length : sizeof(closing->text) - 1;
+    size_t i = 0;
 
-    for (size_t i = 0; i < size; i++)
+    for (; i < length && i < sizeof(closing->text) - 1; i++)
         closing->text[i] = text[i] < ' ' || text[i] > '~' ? '.' : text[i];
-    closing->text[size] = 0;
+    closing->text[i] = 0;
 }
 
 static void closing_of_peer(struct quic_connection *connection)
@@ -159,8 +159,10 @@ static void connection_set_timer(struct quic_connection *connection)
 
     if ((connection->starved || connection->ping) && at_ns > soon_ns)
         at_ns = soon_ns;
-    if (connection->timer.at_ns != at_ns || !timer_is_set(&connection->timer))
-        must(timer_set(&connection->worker->timers, &connection->timer, at_ns) == 0);
+    if (connection->timer.at_ns == at_ns && timer_is_set(&connection->timer))
+        return;
+    if (timer_set(&connection->worker->timers, &connection->timer, at_ns) < 0)
+        connection_fail(connection, NGTCP2_ERR_NOMEM); /* it would sleep for ever */
 }
 
 /* ngtcp2 drops what it cannot decrypt without a word; its counts tell. */

@@ -70,7 +70,7 @@ struct stray {
     const uint8_t *data;
     uint32_t length;
     const struct addr *peer, *local;
-    const ngtcp2_version_cid *ids;
+    ngtcp2_version_cid ids;
 };
 /* The connection that the packet begins, NULL when it was answered or dropped. */
 struct quic_connection *endpoint_accept(struct quic_endpoint *endpoint, const struct stray *stray);

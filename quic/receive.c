@@ -23,7 +23,7 @@ static struct quic_connection *endpoint_stray(struct quic_endpoint *endpoint,
         packet_invalid(endpoint);
         return NULL;
     }
-    grave = cid_table_find(&endpoint->buried, stray->ids->dcid, stray->ids->dcidlen);
+    grave = cid_table_find(&endpoint->buried, stray->ids.dcid, stray->ids.dcidlen);
     if (grave) {
         grave_answer(grave, stray);
         return NULL;
@@ -36,11 +36,9 @@ static struct quic_connection *endpoint_stray(struct quic_endpoint *endpoint,
 
 static struct quic_connection *endpoint_find(struct quic_endpoint *endpoint, struct stray *stray)
 {
-    ngtcp2_version_cid ids;
     struct quic_connection *connection;
-    int rv = ngtcp2_pkt_decode_version_cid(&ids, stray->data, stray->length, CID_LENGTH);
+    int rv = ngtcp2_pkt_decode_version_cid(&stray->ids, stray->data, stray->length, CID_LENGTH);
 
-    stray->ids = &ids;
     if (rv == NGTCP2_ERR_VERSION_NEGOTIATION && endpoint->server) {
         endpoint_negotiate_version(endpoint, stray);
         return NULL;
@@ -49,7 +47,7 @@ static struct quic_connection *endpoint_find(struct quic_endpoint *endpoint, str
         packet_invalid(endpoint);
         return NULL;
     }
-    connection = cid_table_find(&endpoint->ids, ids.dcid, ids.dcidlen);
+    connection = cid_table_find(&endpoint->ids, stray->ids.dcid, stray->ids.dcidlen);
     return connection ? connection : endpoint_stray(endpoint, stray);
 }
 
@@ -84,7 +82,8 @@ void endpoint_received(void *owner, struct quic_socket *socket, const struct dat
     each.local = endpoint_local(endpoint, socket, in);
     for (uint32_t at = 0; at < in->length; at += segment, count++) {
         uint32_t length = in->length - at < segment ? in->length - at : segment;
-        struct stray stray = {in->data + at, length, &each.peer, &each.local, NULL};
+        struct stray stray = {
+            .data = in->data + at, .length = length, .peer = &each.peer, .local = &each.local};
 
         if (!same_id(stray.data, length, id)) {
             connection = endpoint_find(endpoint, &stray);

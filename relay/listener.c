@@ -70,6 +70,7 @@ static void listener_accepted(struct tcp_door *door, int fd)
 
     if (settings->max_connections && listener->session_count >= settings->max_connections) {
         counter_add(worker->counters, COUNTER_LIMIT_MAX_CONNECTIONS, 1);
+        sock_reset_on_close(worker->os, fd);
         worker->os->close(worker->os, fd);
         return;
     }

@@ -176,8 +176,8 @@ static void service_pump(struct service_open *open, struct service_connection *c
     struct stream *tunnel = open->stream;
 
     connection->services = services;
-    stream->receive_limit = BUFFER_LIMIT;
     quic_stream_set_code(tunnel, WIRE_CODE_RESET);
+    tunnel->receive_limit = stream->receive_limit = BUFFER_LIMIT;
     services->active++;
     service_open_free(open);
     pump_start(&connection->pump, services->worker, tunnel, stream, &service_limits,

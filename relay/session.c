@@ -102,6 +102,7 @@ struct session *session_start(const struct session_frame *frame, int fd, uint64_
     struct stream *user;
 
     if (!session) {
+        sock_reset_on_close(os, fd); /* a FIN would look like an orderly end */
         os->close(os, fd);
         return NULL;
     }

@@ -163,7 +163,7 @@ static const char *const listener_later[] = {
 static const struct option backend_options[] = {
     OPTION(choice, backend_settings, balance, "balance", "round_robin", 0, 0, RELOAD_NEW,
            "How one of several servers is picked.", .choices = balances),
-    OPTION(backend_servers, backend_settings, servers, "server", NULL, 0, 1024, RELOAD_NEW,
+    OPTION(backend_servers, backend_settings, server_count, "server", NULL, 0, 1024, RELOAD_NEW,
            "A server; name= is what logs call it.", .required = true, .repeatable = true),
     OPTION(duration, backend_settings, connect_timeout_ns, "connect_timeout", "5s", 10 * OPTION_MS,
            5 * OPTION_MINUTE, RELOAD_NEW, "How long a connect may take."),
@@ -182,7 +182,7 @@ static const char *const backend_later[] = {
 static const struct option client_options[] = {
     OPTION(name, client_settings, id, "id", NULL, 1, OPTION_NAME_MAX, RELOAD_RESTART,
            "A label for people, never a right; made up when absent."),
-    OPTION(client_servers, client_settings, servers, "server", NULL, 0, SETTINGS_SERVERS_MAX,
+    OPTION(client_servers, client_settings, server_count, "server", NULL, 0, SETTINGS_SERVERS_MAX,
            RELOAD_LIVE,
            "A server to keep a tunnel to; name= is the name its certificate must have (default: HOST).",
            .required = true, .repeatable = true),

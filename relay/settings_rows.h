@@ -45,8 +45,10 @@ void settings_check_binds(struct config *config, const struct settings *settings
 
 /* settings_types.c: values only a relay has */
 enum { SETTINGS_SERVERS_MAX = 64 };
-extern const struct option_type option_host;            /* struct host */
-extern const struct option_type option_backend_servers; /* the `servers` of a backend */
-extern const struct option_type option_client_servers;  /* the `servers` of the client */
+extern const struct option_type option_host; /* struct host */
+extern const struct option_type
+    option_backend_servers; /* the servers of a backend, at server_count */
+extern const struct option_type
+    option_client_servers; /* the servers of the client, at server_count */
 
 #endif

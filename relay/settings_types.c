@@ -121,7 +121,7 @@ static int backend_server_name(const struct option *option, struct option_input 
 static int backend_servers_parse(const struct option *option, struct option_input *input,
                                  void *field)
 {
-    struct backend_settings *backend = container_of(field, struct backend_settings, servers);
+    struct backend_settings *backend = container_of(field, struct backend_settings, server_count);
     struct backend_server server = {0}, *slot;
     int rc = server_read(option, input, &server.host, server.name, sizeof server.name - 1);
 
@@ -149,7 +149,7 @@ static bool host_equal(const struct host *a, const struct host *b)
 static int client_servers_parse(const struct option *option, struct option_input *input,
                                 void *field)
 {
-    struct client_settings *client = container_of(field, struct client_settings, servers);
+    struct client_settings *client = container_of(field, struct client_settings, server_count);
     struct client_server server = {0}, *slot;
     int rc =
         server_read(option, input, &server.host, server.server_name, sizeof server.server_name - 1);
@@ -172,10 +172,22 @@ static int client_servers_parse(const struct option *option, struct option_input
     return 0;
 }
 
-static void servers_release(void *field)
+static void backend_servers_release(void *field)
 {
-    mem_free(*(void **)field);
-    *(void **)field = NULL;
+    struct backend_settings *backend = container_of(field, struct backend_settings, server_count);
+
+    mem_free(backend->servers);
+    backend->servers = NULL;
+    backend->server_count = 0;
+}
+
+static void client_servers_release(void *field)
+{
+    struct client_settings *client = container_of(field, struct client_settings, server_count);
+
+    mem_free(client->servers);
+    client->servers = NULL;
+    client->server_count = 0;
 }
 
 /* clang-format off */
@@ -184,8 +196,8 @@ const struct option_type option_host = {
     .size = sizeof(struct host)};
 const struct option_type option_backend_servers = {
     .name = "server", .form = "HOST:PORT or unix:PATH, name=NAME", .parse = backend_servers_parse,
-    .release = servers_release, .size = sizeof(struct backend_server *)};
+    .release = backend_servers_release, .size = sizeof(uint32_t)};
 const struct option_type option_client_servers = {
     .name = "server", .form = "HOST:PORT, name=NAME", .parse = client_servers_parse,
-    .release = servers_release, .size = sizeof(struct client_server *)};
+    .release = client_servers_release, .size = sizeof(uint32_t)};
 /* clang-format on */

@@ -21,8 +21,10 @@ struct tunnel_client_options {
 struct tunnel_client *tunnel_client_new(const struct tunnel_client_options *options, char *error,
                                         size_t error_size) MUST_CHECK;
 void tunnel_client_start(struct tunnel_client *client);
-uint32_t tunnel_client_active(const struct tunnel_client *client); /* connections and UDP sessions */
-/* Asks the servers for nothing new; what is open goes on.  `drained` is called once nothing is open. */
+uint32_t
+tunnel_client_active(const struct tunnel_client *client); /* connections and UDP sessions */
+/* Asks the servers for nothing new; what is open goes on.  `drained` is called once nothing is
+ * open. */
 void tunnel_client_drain(struct tunnel_client *client, tunnel_client_fn *drained, void *context);
 /* Ends everything; idle is called once, later. */
 void tunnel_client_stop(struct tunnel_client *client, tunnel_client_fn *idle, void *context);

@@ -8,13 +8,8 @@
 #include "core/mem.h"
 #include "core/state.h"
 
-enum { SERVER_STREAMS = 65535, DATAGRAM_QUEUE = 256 };
-#define MS                    1000000ull
-#define GREETING_NS           5000000000ull
-#define IDLE_TIMEOUT_NS       30000000000ull
-#define STREAM_WINDOW         262144ull
-#define STREAM_WINDOW_MAX     8388608ull
-#define CONNECTION_WINDOW_MAX 16777216ull
+#define MS          1000000ull
+#define GREETING_NS 5000000000ull
 
 enum link_state {
     LINK_NEW,
@@ -274,24 +269,9 @@ static void link_probe(struct tunnel_link *link)
 
 static void link_send_register(struct tunnel_link *link)
 {
-    const struct tunnel_client *client = link->client;
-    struct wire_message message = {
-        .type = WIRE_REGISTER,
-        .reg = {.version_min = WIRE_VERSION_MIN,
-                .version_max = WIRE_VERSION_MAX,
-                .features = WIRE_FEATURES,
-                .service_count = client->services.count}
-    };
+    struct wire_message message;
 
-    memcpy(message.reg.instance, client->instance, WIRE_INSTANCE_SIZE);
-    snprintf(message.reg.label, sizeof(message.reg.label), "%s", client->settings->id);
-    for (uint32_t i = 0; i < client->services.count; i++) {
-        const struct service_settings *settings = client->services.items[i].settings;
-
-        message.reg.services[i].protocols = (uint8_t)settings->protocol;
-        snprintf(message.reg.services[i].name, sizeof(message.reg.services[i].name), "%s",
-                 settings->name);
-    }
+    tunnel_dial_register(link->client, &message);
     link_send(link, &message);
 }
 
@@ -388,18 +368,10 @@ static void link_dial(struct tunnel_link *link, const struct addr *peer)
         .peer = *peer,
         .server_name = link->server->server_name,
         .tls = link->client->tls,
-        .config = {.alpn = WIRE_ALPN,
-                   .handshake_timeout_ns = tunnel_retry_patience(link),
-                   .idle_timeout_ns = IDLE_TIMEOUT_NS,
-                   .stream_window = STREAM_WINDOW,
-                   .stream_window_max = STREAM_WINDOW_MAX,
-                   .connection_window_max = CONNECTION_WINDOW_MAX,
-                   .max_streams = SERVER_STREAMS,
-                   .datagram_queue = DATAGRAM_QUEUE,
-                   .congestion = QUIC_CUBIC}
     };
     int error;
 
+    tunnel_dial_config(link, &dial.config);
     link_move(link, LINK_DIALING);
     link->refused = false;
     tunnel_control_init(&link->control);

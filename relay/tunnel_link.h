@@ -1,5 +1,5 @@
 /* relay/tunnel_link.h - inside the client's end of a tunnel: the client, and one link per server.
- * Seen by tunnel_client.c and tunnel_link.c only.
+ * Seen by tunnel_client.c, tunnel_link.c, tunnel_dial.c and tunnel_retry.c only.
  *
  * A link is one connection to one server, made again whenever it is lost.
  * Thread: the worker's. */
@@ -64,6 +64,10 @@ void tunnel_link_start(struct tunnel_link *link);
 void tunnel_link_drain(struct tunnel_link *link);
 void tunnel_link_stop(struct tunnel_link *link);
 bool tunnel_link_is_stopped(const struct tunnel_link *link);
+
+/* ---- tunnel_dial.c ---- */
+void tunnel_dial_config(const struct tunnel_link *link, struct quic_config *config);
+void tunnel_dial_register(const struct tunnel_client *client, struct wire_message *message);
 
 /* ---- tunnel_retry.c ---- */
 /* How long the next handshake may take, and the pause before it. */

@@ -102,7 +102,7 @@ static void peer_refuse_version(struct tunnel_peer *peer, const struct wire_regi
     char words[WIRE_TEXT_MAX + 1];
 
     snprintf(words, sizeof(words),
-             "this server speaks versions %u to %u of qmux/2, the client %u to %u",
+             "this server speaks versions %d to %d of qmux/2, the client %u to %u",
              WIRE_VERSION_MIN, WIRE_VERSION_MAX, reg->version_min, reg->version_max);
     peer_refuse(peer, WIRE_CODE_VERSION, words);
 }

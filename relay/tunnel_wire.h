@@ -51,6 +51,7 @@ enum { WIRE_FEATURES = WIRE_FEATURE_UDP }; /* those that we know */
     ROW(SYSTEM, 0x16, SYSTEM, "the system refused")                                                \
     ROW(HOPS, 0x17, LIMIT, "too many tunnels in a row")                                            \
     ROW(DRAINING, 0x18, SHUTDOWN, "takes nothing new")                                             \
+    ROW(NO_DESCRIPTORS, 0x19, NO_DESCRIPTORS, "out of descriptors")                                \
     ROW(RESET, 0x20, RESET, "reset")                                                               \
     ROW(ABANDONED, 0x21, ABANDONED, "given up for another client")                                 \
     ROW(IDLE_TIMEOUT, 0x22, IDLE_TIMEOUT, "idle for too long")                                     \

@@ -48,8 +48,11 @@ struct direct {
 
 static void direct_build(struct direct *direct, const struct sim_options *options)
 {
-    struct sim *sim = sim_open_with(options);
+    struct sim_options own = *options;
+    struct sim *sim;
 
+    own.tight |= !own.calm && options->seed % 8 == 0;
+    sim = sim_open_with(&own);
     *direct = (struct direct){.sim = sim, .visitors.sim = sim};
     direct->relay = sim_host(sim, "relay", "10.0.0.1");
     direct->users = sim_host(sim, "users", "10.0.1.1");
@@ -59,7 +62,7 @@ static void direct_build(struct direct *direct, const struct sim_options *option
         if (!doors[i].absent)
             sim_service(direct->services, doors[i].kind, (uint16_t)(SERVICE_PORTS + doors[i].port));
     }
-    direct->visitors.rough = options->fail_op || options->fail_alloc;
+    direct->visitors.rough = options->fail_op || options->fail_alloc || own.tight;
     station_start(&direct->station, sim, direct->relay, configuration);
     sim_run(sim, SIM_SECOND);
 }
@@ -71,6 +74,46 @@ static struct sim_verdict direct_end(struct direct *direct)
     return sim_close(&direct->sim);
 }
 
+static void weather_set(struct direct *direct)
+{
+    struct sim *sim = direct->sim;
+    struct sim_weather weather = {.latency_ns = SIM_US * (1 + sim_random(sim, 30000)),
+                                  .jitter_ns = sim_random(sim, 5 * SIM_MS),
+                                  .mtu = 1500};
+
+    if (sim_random(sim, 3) == 0) {
+        weather.loss = (uint32_t)sim_random(sim, 30);
+        direct->visitors.loses_datagrams = true;
+    }
+    if (!sim->options.calm)
+        sim_weather(direct->users, direct->relay, &weather);
+}
+
+static void starve(struct sim *sim, void *context)
+{
+    struct sim_host *host = context;
+
+    sim_host_descriptors(host, host->fds + (uint32_t)sim_random(sim, 4));
+}
+
+static void feed(struct sim *sim, void *context)
+{
+    sim_host_descriptors(context, SIM_FDS);
+}
+
+/* For a while the relay has next to no descriptors: nobody already there may notice. */
+static void starvation_plan(struct direct *direct)
+{
+    struct sim *sim = direct->sim;
+    uint64_t from = sim_random(sim, SIM_SECOND / 2);
+
+    if (sim_random(sim, 5))
+        return;
+    direct->visitors.rough = true; /* who comes now may be refused */
+    sim_at(sim, from, starve, direct->relay);
+    sim_at(sim, from + sim_random(sim, 5 * SIM_SECOND), feed, direct->relay);
+}
+
 /* Some users, all kinds of services, TCP over a network that loses and delays. */
 struct sim_verdict scenario_direct(const struct sim_options *options)
 {
@@ -78,6 +121,8 @@ struct sim_verdict scenario_direct(const struct sim_options *options)
     uint32_t count;
 
     direct_build(&direct, options);
+    weather_set(&direct);
+    starvation_plan(&direct);
     for (count = 1 + (uint32_t)sim_random(direct.sim, 12); count; count--) {
         visitors_send(&direct.visitors, direct.users, "10.0.0.1",
                       &doors[sim_random(direct.sim, ARRAY_COUNT(doors))]);

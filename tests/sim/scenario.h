@@ -24,6 +24,8 @@ struct sim_verdict scenario_direct(const struct sim_options *options);
 struct sim_verdict scenario_session(const struct sim_options *options);
 struct sim_verdict scenario_tunnel(const struct sim_options *options);
 struct sim_verdict scenario_tunnel_session(const struct sim_options *options);
+struct sim_verdict scenario_server_lost(const struct sim_options *options);
+struct sim_verdict scenario_client_lost(const struct sim_options *options);
 
 /* ---- a relay of the program on a host ---- */
 struct station {

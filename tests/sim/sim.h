@@ -42,8 +42,10 @@ struct sim_weather {
 struct sim_options {
     uint64_t seed;
     uint64_t fail_op;    /* the n-th ring operation or system call fails; 0: none */
+    uint64_t fail_error; /* with which of its possible errors */
     uint64_t fail_alloc; /* the n-th allocation through core/mem fails; 0: none */
     bool trace;          /* print every event */
+    bool tight;          /* hardly more chunks than are published to the ring */
     bool calm;           /* whole reads and writes, completions at once */
     struct sim_weather weather;
 };
@@ -82,6 +84,7 @@ struct os *sim_os(struct sim_host *host);
 /* A worker with its ring, pools and log on that host; NULL when an allocation or operation that it
  * needs was made to fail.  sim_close releases it; it must be idle then. */
 struct worker *sim_worker(struct sim_host *host);
+void sim_worker_release(struct sim_host *host); /* idle; the host may then have another */
 void sim_name(struct sim *sim, const char *host_name, const char *address); /* for the resolver */
 /* Both directions between two hosts. */
 void sim_weather(struct sim_host *a, struct sim_host *b, const struct sim_weather *weather);

@@ -1,24 +1,30 @@
-/* qmux-sim SCENARIO [--seeds A-B] [--trace] [--fail-op N] [--fail-alloc N]
+/* qmux-sim SCENARIO [--seeds A-B] [--trace] [--fail-op N [--fail-error E]] [--fail-alloc N]
  * qmux-sim SCENARIO --sweep [--seeds A-B] [--stride K]
  *
  * Runs a scenario once a seed, every hundredth seed twice to compare the traces; or, with --sweep,
- * once for the n-th operation and once for the n-th allocation that fails, for every n (or every
- * K-th).  Exits 1 when something was violated; each violation says how to run it again. */
+ * once for each error of the n-th operation and once for the n-th allocation that fails, for every
+ * n (or every K-th).  Exits 1 when something was violated; each violation says how to run it again.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "core/must.h"
 #include "tests/sim/scenario.h"
 
 const struct scenario scenarios[] = {
-    {"direct",         "users, a relay and services of all kinds",                   scenario_direct },
-    {"session",        "one short session of each protocol through a relay",         scenario_session},
-    {"tunnel",         "users, a server, clients behind NAT, services of all kinds", scenario_tunnel },
-    {"tunnel_session", "one short session of each protocol through a tunnel",
-     scenario_tunnel_session                                                                         },
+    {"direct",         "users, a relay and services of all kinds",      scenario_direct        },
+    {"session",        "one session of each protocol through a relay",  scenario_session       },
+    {"tunnel",         "users, a server, clients behind NAT, services", scenario_tunnel        },
+    {"tunnel_session", "the same through a tunnel",                     scenario_tunnel_session},
+    {"server_lost",    "a tunnel's server vanishes and comes back",     scenario_server_lost   },
+    {"client_lost",    "one of two tunnel clients vanishes",            scenario_client_lost   },
 };
 const uint32_t scenario_count = ARRAY_COUNT(scenarios);
+
+enum { ERRORS = 6 }; /* at most, that one kind of operation may end with */
 
 struct command {
     const struct scenario *scenario;
@@ -27,17 +33,22 @@ struct command {
     bool sweep;
 };
 
+static void say_again(const struct command *command, const struct sim_options *options)
+{
+    printf("again: qmux-sim %s --seeds %llu-%llu --fail-op %llu --fail-error %llu "
+           "--fail-alloc %llu --trace\n",
+           command->scenario->name, (unsigned long long)options->seed,
+           (unsigned long long)options->seed, (unsigned long long)options->fail_op,
+           (unsigned long long)options->fail_error, (unsigned long long)options->fail_alloc);
+}
+
 static bool runs(const struct command *command, const struct sim_options *options,
                  struct sim_verdict *verdict)
 {
     *verdict = command->scenario->run(options);
-    if (!verdict->faults)
-        return true;
-    printf("again: qmux-sim %s --seeds %llu-%llu --fail-op %llu --fail-alloc %llu --trace\n",
-           command->scenario->name, (unsigned long long)options->seed,
-           (unsigned long long)options->seed, (unsigned long long)options->fail_op,
-           (unsigned long long)options->fail_alloc);
-    return false;
+    if (verdict->faults)
+        say_again(command, options);
+    return !verdict->faults;
 }
 
 static uint32_t run_seeds(const struct command *command)
@@ -65,33 +76,63 @@ static uint32_t run_seeds(const struct command *command)
     return bad;
 }
 
+enum outcome { OUTCOME_PASS, OUTCOME_BAD, OUTCOME_NOT_MET, OUTCOME_CRASH };
+
+/* In a process of its own, so that a crash is one finding and not the end of the sweep. */
+static enum outcome run_apart(const struct command *command, const struct sim_options *options)
+{
+    struct sim_verdict verdict;
+    int status = 0;
+    pid_t child;
+
+    fflush(NULL);
+    child = fork();
+    if (child == 0) {
+        bool good = runs(command, options, &verdict);
+
+        fflush(NULL);
+        _exit(!good ? OUTCOME_BAD : verdict.fault_met ? OUTCOME_PASS : OUTCOME_NOT_MET);
+    }
+    if (child < 0 || waitpid(child, &status, 0) < 0)
+        return OUTCOME_CRASH;
+    if (WIFEXITED(status) && WEXITSTATUS(status) <= OUTCOME_NOT_MET)
+        return (enum outcome)WEXITSTATUS(status);
+    return OUTCOME_CRASH;
+}
+
 /* `what` points at the counter to raise in `options`. */
 static uint32_t sweep(const struct command *command, struct sim_options *options, uint64_t *what,
                       const char *name)
 {
-    struct sim_verdict verdict;
-    uint32_t bad = 0;
-    uint64_t n = 1;
+    enum outcome outcome = OUTCOME_PASS;
+    uint32_t bad = 0, crashed = 0;
+    uint64_t n;
 
-    for (;; n += command->stride) {
+    for (n = 1; outcome != OUTCOME_NOT_MET; n += command->stride) {
         *what = n;
-        bad += !runs(command, options, &verdict);
-        if (!verdict.fault_met)
-            break;
+        outcome = run_apart(command, options);
+        bad += outcome == OUTCOME_BAD;
+        crashed += outcome == OUTCOME_CRASH;
+        if (outcome == OUTCOME_CRASH)
+            say_again(command, options);
     }
     *what = 0;
-    printf("%s: seed %llu, %s 1-%llu fail, %u bad\n", command->scenario->name,
-           (unsigned long long)options->seed, name, (unsigned long long)(n - 1), bad);
-    return bad;
+    printf("%s: seed %llu, %s 1-%llu fail, %u bad, %u crashed\n", command->scenario->name,
+           (unsigned long long)options->seed, name, (unsigned long long)(n - 1), bad, crashed);
+    return bad + crashed;
 }
 
 static uint32_t run_sweep(const struct command *command)
 {
     struct sim_options options = command->options;
+    struct sim_verdict verdict;
     uint32_t bad = 0;
 
     for (options.seed = command->first; options.seed <= command->last; options.seed++) {
-        bad += sweep(command, &options, &options.fail_op, "operations");
+        bad += !runs(command, &options, &verdict); /* makes what later runs share, too */
+        for (options.fail_error = 0; options.fail_error < ERRORS; options.fail_error++)
+            bad += sweep(command, &options, &options.fail_op, "operations");
+        options.fail_error = 0;
         bad += sweep(command, &options, &options.fail_alloc, "allocations");
     }
     return bad;
@@ -100,8 +141,8 @@ static uint32_t run_sweep(const struct command *command)
 /* ---- the command line ---- */
 static int usage(void)
 {
-    fprintf(stderr, "usage: qmux-sim SCENARIO [--seeds A-B] [--trace] [--calm] [--fail-op N] "
-                    "[--fail-alloc N] [--sweep [--stride K]]\n");
+    fprintf(stderr, "usage: qmux-sim SCENARIO [--seeds A-B] [--trace] [--calm] "
+                    "[--fail-op N [--fail-error E]] [--fail-alloc N] [--sweep [--stride K]]\n");
     for (uint32_t i = 0; i < scenario_count; i++)
         fprintf(stderr, "  %-16s %s\n", scenarios[i].name, scenarios[i].about);
     return 2;
@@ -132,6 +173,7 @@ static bool take_number(struct command *command, const char *name, const char *v
         uint64_t *number;
     } numbers[] = {
         {"--fail-op",    &command->options.fail_op   },
+        {"--fail-error", &command->options.fail_error},
         {"--fail-alloc", &command->options.fail_alloc},
         {"--stride",     &command->stride            },
     };

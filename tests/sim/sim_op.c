@@ -60,7 +60,8 @@ static void attempt_recv(struct sim_op *record)
             end(record, result.res);
         return;
     }
-    id = sim_group_take(group);
+    id = sim_chance(record->socket->host->sim, 5) ? -1
+                                                  : sim_group_take(group); /* dry for a moment */
     if (id < 0) {
         end(record, -ENOBUFS);
         return;

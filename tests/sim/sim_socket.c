@@ -39,6 +39,9 @@ void sim_socket_drop(struct sim_socket *socket)
 void sim_socket_close(struct sim_socket *socket)
 {
     if (socket->fd >= 0) {
+        if (socket->references > 1)
+            sim_fault(socket->host->sim, "%s: closed a descriptor with operations in flight",
+                      socket->host->name);
         socket->host->sim->fds[socket->fd - SIM_FD_BASE] = NULL;
         socket->host->fds--;
         socket->fd = -1;

@@ -97,6 +97,8 @@ static uint64_t some_bytes(struct sim *sim)
 {
     static const uint64_t sizes[] = {16, 17, 100, 1500, 16384, 20000, 65536, 200000};
 
+    if (sim_random(sim, 16) == 0)
+        return sim_random(sim, 600000);
     return sizes[sim_random(sim, ARRAY_COUNT(sizes))] + sim_random(sim, 100);
 }
 
@@ -110,9 +112,9 @@ static struct sim_user_script script_for(struct sim *sim, const struct door *doo
         script.up = sim_random(sim, 6); /* too few to ask for anything */
     if (script.up < HISTORY_HEAD)
         script.keep_open = false;
-    if (sim_random(sim, 4) == 0)
+    if (sim_random(sim, 4) == 0 && script.down < 250000)
         script.read_pause_ns = sim_random(sim, 20 * SIM_MS);
-    if (sim_random(sim, 4) == 0)
+    if (sim_random(sim, 4) == 0 && script.up < 250000)
         script.write_pause_ns = sim_random(sim, 20 * SIM_MS);
     if (door->kind == SIM_CLOSE)
         script.down = 0;
@@ -120,7 +122,15 @@ static struct sim_user_script script_for(struct sim *sim, const struct door *doo
         script.patience_ns = SIM_SECOND + sim_random(sim, 10 * SIM_SECOND);
     if (sim_random(sim, 10) == 0)
         script.reset_after = 1 + sim_random(sim, script.down + 1);
+    if (sim_random(sim, 12) == 0) /* gone again before anything was connected, perhaps */
+        script.patience_ns = 1 + sim_random(sim, 40 * SIM_MS);
     return script;
+}
+
+static bool behaves(const struct door *door)
+{
+    return !door->absent && (door->kind == SIM_OBEY || door->kind == SIM_ECHO ||
+                             door->kind == SIM_SLOW || door->kind == SIM_UDP_ECHO);
 }
 
 void visitors_send(struct visitors *visitors, struct sim_host *from, const char *address,
@@ -141,15 +151,9 @@ void visitors_send(struct visitors *visitors, struct sim_host *from, const char 
     } else {
         struct sim_user_script script = script_for(sim, door);
 
-        visitors->resets[at] = script.reset_after != 0;
+        visitors->resets[at] = script.reset_after || (script.patience_ns && behaves(door));
         visitors->users[at] = sim_user(from, &server, &script);
     }
-}
-
-static bool behaves(const struct door *door)
-{
-    return !door->absent && (door->kind == SIM_OBEY || door->kind == SIM_ECHO ||
-                             door->kind == SIM_SLOW || door->kind == SIM_UDP_ECHO);
 }
 
 static bool cuts_short(const struct door *door)

@@ -1,5 +1,6 @@
 #include "core/config.h"
 
+#include <ftw.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -113,39 +114,37 @@ TEST(bytes_that_are_not_text_are_errors_even_in_comments)
 }
 
 /* "[s]\n" and a line of `length` bytes. */
-static char *text_with_line(size_t length)
+static const char *text_with_line(size_t length)
 {
-    char *text = malloc(length + 5);
+    static char text[CONFIG_LINE_MAX + 8];
 
+    memset(text, 'x', sizeof text);
     memcpy(text, "[s]\na=", 6);
-    memset(text + 6, 'x', length - 2);
     text[length + 4] = 0;
     return text;
 }
 
 TEST(a_line_may_be_as_long_as_promised_and_no_longer)
 {
-    char *fits = text_with_line(config_line_max()), *longer = text_with_line(config_line_max() + 1);
+    const char *text = text_with_line(config_line_max());
     char expected[80];
 
+    check(gives(text, ""));
+    check(has(text, "a", text + 6));
     snprintf(expected, sizeof expected, "t.ini:2: a line longer than %u bytes\n",
              config_line_max());
-    check(gives(fits, ""));
-    check(has(fits, "a", fits + 6));
-    check(gives(longer, expected));
-    free(fits);
-    free(longer);
+    check(gives(text_with_line(config_line_max() + 1), expected));
 }
 
 TEST(errors_come_in_the_order_of_lines_and_end_at_a_hundred)
 {
-    char text[1024] = "";
+    char text[401];
     size_t lines = 0;
 
     check(
         gives("x\n[s]\ny\n", "t.ini:1: expected `key = value`\nt.ini:3: expected `key = value`\n"));
-    for (int i = 0; i < 200; i++)
-        strcat(text, "x\n");
+    for (size_t i = 0; i < 200; i++)
+        snprintf(&text[2 * i], 3, "x\n");
     errors_of(text);
     for (const char *at = printed; (at = strchr(at, '\n')); at++)
         lines++;
@@ -165,7 +164,7 @@ TEST(values_take_the_environment_after_comments_are_cut)
 
 /* ---- files ---- */
 
-static char folder[] = "/tmp/qmux-config-XXXXXX";
+static char folder[64];
 static char path[256];
 
 static const char *in_folder(const char *name)
@@ -184,17 +183,19 @@ static void write_file(const char *name, const char *text)
 
 static void folder_make(void)
 {
-    memcpy(folder + sizeof folder - 7, "XXXXXX", 6);
+    snprintf(folder, sizeof folder, "/tmp/qmux-config-XXXXXX");
     if (!mkdtemp(folder))
         abort();
 }
 
+static int remove_item(const char *name, const struct stat *status, int kind, struct FTW *at)
+{
+    return remove(name);
+}
+
 static void folder_remove(void)
 {
-    char command[300];
-
-    snprintf(command, sizeof command, "rm -r %s", folder);
-    if (system(command))
+    if (nftw(folder, remove_item, 8, FTW_DEPTH | FTW_PHYS))
         abort();
 }
 

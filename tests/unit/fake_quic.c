@@ -84,7 +84,8 @@ static struct fake_stream *fake_stream_new(struct quic_connection *connection)
 {
     struct fake_stream *fake = mem_new(sizeof(*fake));
 
-    must(fake);
+    if (!fake)
+        return NULL;
     fake->stream.ops = &fake_stream_ops;
     fake->connection = connection;
     connection->stream_count++;
@@ -99,7 +100,10 @@ struct stream *quic_stream_open(struct quic_connection *connection, enum reason 
     *reason = REASON_TUNNEL_LOST;
     if (connection->closed)
         return NULL;
+    *reason = REASON_NO_MEMORY;
     fake = fake_stream_new(connection);
+    if (!fake)
+        return NULL;
     fake->announced = true;
     return &fake->stream;
 }
@@ -208,6 +212,10 @@ static void fake_deliver(struct fake_stream *fake)
         return;
     if (!fake->other && !fake->acknowledged) {
         fake->other = fake_stream_new(far);
+        if (!fake->other) { /* as if the packet were lost: the next turn tries again */
+            fake_wake(fake->connection);
+            return;
+        }
         fake->other->other = fake;
     }
     fake->acknowledged = true;

@@ -25,10 +25,16 @@ static const struct fixture {
 
 static char document[32768], printed[65536];
 
+static void add_words(const char *text, const char *end)
+{
+    size_t length = strlen(document);
+
+    snprintf(document + length, sizeof document - length, "%s%s", text, end);
+}
+
 static void add(const char *text)
 {
-    strcat(document, text);
-    strcat(document, "\n");
+    add_words(text, "\n");
 }
 
 static bool same_key(const char *line, const char *key)
@@ -54,7 +60,7 @@ static void compose(const char *kind, const char *key, const char *lines)
         if (strcmp(fixtures[i].kind, kind) != 0)
             continue;
         add(fixtures[i].header);
-        strcat(document, lines);
+        add_words(lines, "");
         add_needs(&fixtures[i], key);
     }
     for (size_t i = 0; i < ARRAY_COUNT(fixtures); i++) {

@@ -1,0 +1,45 @@
+/* What a client says when it dials: the connection's limits, and its registration. */
+#include <stdio.h>
+#include <string.h>
+
+#include "relay/tunnel_link.h"
+
+enum { SERVER_STREAMS = 65535, DATAGRAM_QUEUE = 256 };
+#define IDLE_TIMEOUT_NS       30000000000ull
+#define STREAM_WINDOW         262144ull
+#define STREAM_WINDOW_MAX     8388608ull
+#define CONNECTION_WINDOW_MAX 16777216ull
+
+void tunnel_dial_config(const struct tunnel_link *link, struct quic_config *config)
+{
+    *config = (struct quic_config){.alpn = WIRE_ALPN,
+                                   .handshake_timeout_ns = tunnel_retry_patience(link),
+                                   .idle_timeout_ns = IDLE_TIMEOUT_NS,
+                                   .stream_window = STREAM_WINDOW,
+                                   .stream_window_max = STREAM_WINDOW_MAX,
+                                   .connection_window_max = CONNECTION_WINDOW_MAX,
+                                   .max_streams = SERVER_STREAMS,
+                                   .datagram_queue = DATAGRAM_QUEUE,
+                                   .congestion = QUIC_CUBIC};
+}
+
+static void dial_offer(const struct service_settings *settings, struct wire_service *service)
+{
+    service->protocols = (uint8_t)settings->protocol;
+    snprintf(service->name, sizeof(service->name), "%s", settings->name);
+}
+
+void tunnel_dial_register(const struct tunnel_client *client, struct wire_message *message)
+{
+    *message = (struct wire_message){
+        .type = WIRE_REGISTER,
+        .reg = {.version_min = WIRE_VERSION_MIN,
+                .version_max = WIRE_VERSION_MAX,
+                .features = WIRE_FEATURES,
+                .service_count = client->services.count}
+    };
+    memcpy(message->reg.instance, client->instance, WIRE_INSTANCE_SIZE);
+    snprintf(message->reg.label, sizeof(message->reg.label), "%s", client->settings->id);
+    for (uint32_t i = 0; i < client->services.count; i++)
+        dial_offer(client->services.items[i].settings, &message->reg.services[i]);
+}
