@@ -336,3 +336,13 @@ TEST(every_code_has_its_reason_and_unknown_ones_are_told_so)
     check(wire_code_reason(0xffff, REASON_RESET) == REASON_RESET);
     check(!strcmp(wire_code_name(0xffff), "UNKNOWN"));
 }
+
+TEST(no_reset_of_a_stream_that_served_looks_like_a_refusal)
+{
+    check(wire_code_of_reset(REASON_IDLE_TIMEOUT) == WIRE_CODE_IDLE_TIMEOUT);
+    for (int reason = 0; reason < REASON_COUNT; reason++) {
+        uint64_t code = wire_code_of_reset((enum reason)reason);
+
+        check(code == WIRE_CODE_NONE || code >= WIRE_CODE_RESET);
+    }
+}
