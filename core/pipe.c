@@ -5,8 +5,8 @@
 #include "core/mem.h"
 
 enum {
-    PIPE_SIZE = 1 << 20,
-    PIPE_SIZE_LEAST = 256 << 10,
+    PIPE_SIZE = 256 << 10,
+    PIPE_SIZE_LEAST = 128 << 10,
     PIPES_KEPT = 8, /* more are closed as they come back */
 };
 

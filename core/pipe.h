@@ -11,7 +11,7 @@
 #include "core/must.h"
 #include "core/os.h"
 
-enum { PIPES_MAX = 48 };
+enum { PIPES_MAX = 192 };
 
 struct pipe {
     int output, input; /* descriptors: bytes leave by the first, enter by the second */
