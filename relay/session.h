@@ -7,7 +7,7 @@
 #include "core/list.h"
 #include "core/worker.h"
 #include "relay/opening.h"
-#include "relay/pump.h"
+#include "relay/splice.h"
 
 struct session;
 /* Called once, last; the session is freed after it returns. */
@@ -21,6 +21,7 @@ struct session_frame {
     struct pump_limits limits;
     uint64_t buffer_limit, connect_timeout_ns;
     uint32_t retries;
+    enum zero_copy zero_copy;
     session_ended_fn *ended;
     void *context;
 };
@@ -32,7 +33,7 @@ struct session {
     struct member *member;   /* held while pumping */
     struct addr source;
     uint64_t id, began_ns;
-    struct pump pump;
+    struct splice splice;
     enum reason reason;
 };
 
