@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """claims.py BUILD - every proof named in tests/CLAIMS.md exists: tests as ctest of BUILD (and of the
-build that runs with it) knows them, claims as their program's source has them.  Every promise names
-a proof or says *no test*.
+build that runs with it) knows them, claims as their program's source has them, rows of the bench.
+Every promise names a proof or says *no test*.
 """
 import os
 import re
@@ -30,6 +30,12 @@ def claims_of(program):
         return set(re.findall(r"^TEST\((\w+)\)", file.read(), re.M))
 
 
+def rows():
+    path = os.path.join(ROOT, "bench", "lib", "rows.py")
+    with open(path, encoding="utf-8") as file:
+        return {f"bench.{name}" for name in re.findall(r'Row\("([\w-]+)"', file.read())}
+
+
 def exists(proof, tests):
     program, _, claim = proof.partition("/")
     if claim:
@@ -40,7 +46,7 @@ def exists(proof, tests):
 
 
 def main():
-    tests = tests_of(sys.argv[1])
+    tests = tests_of(sys.argv[1]) | rows()
     wrong = promises = 0
     with open(os.path.join(ROOT, "tests", "CLAIMS.md"), encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
