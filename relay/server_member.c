@@ -36,6 +36,7 @@ struct server_open {
     struct tcp_connect connect;
     struct task task; /* answers that must not come from inside open or cancel */
     enum reason reason;
+    uint32_t tried; /* addresses that failed */
     bool connecting, cancelled;
 };
 
@@ -98,15 +99,25 @@ static void server_open_fail_later(struct server_open *open, enum reason reason)
     worker_defer(open->member->worker, &open->task);
 }
 
-/* A name may stand for several addresses: the next open tries the next, and an old answer is asked
- * for again. */
-static void server_member_connect_failed(struct server_member *server)
+static void server_open_connect(struct server_open *open);
+
+/* A name may stand for several addresses: one that failed makes way for the next, now and for later
+ * opens; when all have failed, an old answer is asked for again.  True: it goes on. */
+static bool server_open_goes_on(struct server_open *open)
 {
-    if (server->server->host.addr.length)
-        return;
-    server->addr_next = (server->addr_next + 1) % server->addr_count;
-    if (server_member_is_stale(server))
+    struct server_member *server = open->member;
+
+    if (open->cancelled)
+        return false;
+    if (server->addr_count)
+        server->addr_next = (server->addr_next + 1) % server->addr_count;
+    if (++open->tried < server->addr_count) {
+        server_open_connect(open);
+        return true;
+    }
+    if (!server->server->host.addr.length && server_member_is_stale(server))
         server_member_ask(server);
+    return false;
 }
 
 static void server_open_connected(struct tcp_connect *connect, struct stream *stream,
@@ -117,9 +128,8 @@ static void server_open_connected(struct tcp_connect *connect, struct stream *st
 
     open->connecting = false;
     if (!stream) {
-        if (!open->cancelled)
-            server_member_connect_failed(open->member);
-        server_open_fail(open, reason);
+        if (!server_open_goes_on(open))
+            server_open_fail(open, reason);
         return;
     }
     open->stream = stream;
