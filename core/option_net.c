@@ -8,6 +8,8 @@
 #include "core/option.h"
 #include "core/text.h"
 
+enum { BURST_MAX = 1000000 };
+
 static int refuse_more(const struct option *option, struct option_input *input)
 {
     return option_refuse(input, "%s: more than %" PRIu64 " of them", option->name, option->max);
@@ -141,7 +143,7 @@ static bool rate_read(const char *text, struct rate *rate)
     for (size_t i = 0; i < ARRAY_COUNT(units); i++)
         if (*text == units[i].name)
             per = units[i].ns;
-    if (!per || count > per)
+    if (!per || count > BURST_MAX)
         return false;
     rate->interval_ns = per / count;
     burst = rate->interval_ns > OPTION_SECOND ? 1 : OPTION_SECOND / rate->interval_ns;
@@ -150,7 +152,7 @@ static bool rate_read(const char *text, struct rate *rate)
                   !digits_read(text + strspn(text, " ") + 6, &text, &burst)))
         return false;
     rate->burst = (uint32_t)burst;
-    return !*text;
+    return !*text && burst <= BURST_MAX;
 }
 
 static int rate_parse(const struct option *option, struct option_input *input, void *field)

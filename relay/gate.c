@@ -23,6 +23,8 @@ enum reason gate_admit(struct gate *gate, const struct addr *source)
 {
     const struct listener_settings *settings = gate->settings;
 
+    if (addr_family(source) == AF_UNIX)
+        return REASON_DONE;
     if (cidr_list_holds(&settings->deny, source) ||
         (settings->allow.count && !cidr_list_holds(&settings->allow, source))) {
         counter_add(gate->worker->counters, COUNTER_SOURCES_DENIED, 1);

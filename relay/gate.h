@@ -17,7 +17,8 @@ struct gate {
 int gate_init(struct gate *gate, struct worker *worker,
               const struct listener_settings *settings) MUST_CHECK; /* 0 or -ENOMEM */
 void gate_release(struct gate *gate);
-/* REASON_DONE: come in; else why not, and it was counted. */
+/* REASON_DONE: come in; else why not, and it was counted.  Who comes by a path was let in by the
+ * mode of its file. */
 enum reason gate_admit(struct gate *gate, const struct addr *source) MUST_CHECK;
 /* Whether that peer's PROXY header is taken, and required. */
 bool gate_trusts(const struct gate *gate, const struct addr *peer);
