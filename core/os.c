@@ -1,6 +1,7 @@
 #include "core/os.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
@@ -11,6 +12,11 @@
 static int result_of(int rc)
 {
     return rc < 0 ? -errno : rc;
+}
+
+static void linux_yield(struct os *os)
+{
+    sched_yield();
 }
 
 static uint64_t linux_clock_ns(struct os *os)
@@ -150,6 +156,7 @@ static void linux_event_ring(struct os *os, int fd)
 
 struct os os_linux = {
     .clock_ns = linux_clock_ns,
+    .yield = linux_yield,
     .wall_ms = linux_wall_ms,
     .random = linux_random,
     .socket = linux_socket,

@@ -13,6 +13,7 @@ struct os {
     uint64_t (*clock_ns)(struct os *os); /* CLOCK_MONOTONIC */
     uint64_t (*wall_ms)(struct os *os);  /* since 1970 */
     void (*random)(struct os *os, void *to, size_t length);
+    void (*yield)(struct os *os);                       /* lets whoever waits for this core run */
     int (*socket)(struct os *os, int family, int type); /* non-blocking, close-on-exec */
     int (*bind)(struct os *os, int fd, const struct addr *addr);
     int (*listen)(struct os *os, int fd, int backlog);

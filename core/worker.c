@@ -213,6 +213,7 @@ static int worker_spin(struct worker *worker, uint64_t deadline_ns)
             return rc;
         if (ring_stats(worker->ring)->completions != completions || worker_has_mail(worker))
             return 1;
+        worker->os->yield(worker->os);
     } while (worker->os->clock_ns(worker->os) < until_ns);
     return 0;
 }
