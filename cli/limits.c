@@ -31,7 +31,8 @@ bool limits_check(const struct settings *settings, const char *file, FILE *error
     if (getrlimit(RLIMIT_NOFILE, &limit))
         return true;
     if (!limit_can_be(limit, limit_wanted(settings))) {
-        fprintf(errors, "%s:0: %" PRIu64 " descriptors are wanted, and the system allows %" PRIu64 "\n",
+        fprintf(errors,
+                "%s:0: %" PRIu64 " descriptors are wanted, and the system allows %" PRIu64 "\n",
                 file, (uint64_t)limit_wanted(settings), (uint64_t)limit.rlim_max);
         return false;
     }

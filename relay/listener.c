@@ -258,6 +258,7 @@ static void listener_set_frame(struct listener *listener)
         .service = settings->service,
         .limits = {settings->idle_timeout_ns, settings->half_close_timeout_ns},
         .buffer_limit = settings->buffer_limit,
+        .zero_copy = settings->zero_copy,
         .connect_timeout_ns = options->connect_timeout_ns,
         .selection_timeout_ns = settings->selection_timeout_ns,
         .retries = options->retries,

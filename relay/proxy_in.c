@@ -101,7 +101,8 @@ static int v1_read(char *line, struct proxy_in *in)
     return v1_address(&in->destination, family, words[2], words[4]);
 }
 
-/* Whether these first bytes may become a known kind: a wrong one is refused before its line ends. */
+/* Whether these first bytes may become a known kind: a wrong one is refused before its line ends.
+ */
 static bool v1_kind_is_known(const uint8_t *data, size_t length)
 {
     static const char *const kinds[] = {"TCP4 ", "TCP6 ", "UNKNOWN"};

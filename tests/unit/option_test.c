@@ -177,11 +177,21 @@ TEST(binds_are_addresses_runs_of_ports_and_paths)
 
 TEST(binds_refuse_what_is_neither)
 {
-    static const char *const wrong[] = {
-        "0.0.0.0:9-8",     "0.0.0.0:0-8",         "0.0.0.0:1-65536",   "0.0.0.0:1-",
-        "0.0.0.0:-9",      "0.0.0.0:1-9-10",      "a:1-9",             "0.0.0.0:1 mode=0660",
-        "unix:",           "unix:/x mode=660",    "unix:/x mode=0",    "unix:/x mode=01000",
-        "unix:/x mode=08", "unix:/x mode=0660 x", "unix:/x owner=root"};
+    static const char *const wrong[] = {"0.0.0.0:9-8",
+                                        "0.0.0.0:0-8",
+                                        "0.0.0.0:1-65536",
+                                        "0.0.0.0:1-",
+                                        "0.0.0.0:-9",
+                                        "0.0.0.0:1-9-10",
+                                        "a:1-9",
+                                        "0.0.0.0:1 mode=0660",
+                                        "unix:",
+                                        "unix:/x mode=660",
+                                        "unix:/x mode=0",
+                                        "unix:/x mode=01000",
+                                        "unix:/x mode=08",
+                                        "unix:/x mode=0660 x",
+                                        "unix:/x owner=root"};
 
     for (size_t i = 0; i < ARRAY_COUNT(wrong); i++)
         check(!takes("binds", wrong[i]));
@@ -207,7 +217,8 @@ TEST(a_rate_has_a_unit_and_perhaps_a_burst)
     check(sample.rate.burst == 1);
     check(takes("rate", "100/s burst=200") && sample.rate.burst == 200);
     check(!takes("rate", "100") && !takes("rate", "0/s") && !takes("rate", "1/d"));
-    check(!takes("rate", "1/s burst=0") && !takes("rate", "1/s burst=2x") && !takes("rate", "1/sx"));
+    check(!takes("rate", "1/s burst=0") && !takes("rate", "1/s burst=2x") &&
+          !takes("rate", "1/sx"));
     check(!takes("rate", "1/s burst=1000001") && !takes("rate", "99999999999999999999/s"));
 }
 
