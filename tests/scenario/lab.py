@@ -209,6 +209,11 @@ class Lab:
         while self.ends:
             self.ends.pop().close()
 
+    def sanitized(self, program):
+        """Its freed memory is quarantined: growth says nothing."""
+        with open(f"/proc/{program.pid}/maps", encoding="ascii") as file:
+            return "asan" in file.read()
+
     def check_descriptors(self, program):
         """All that connections opened is closed again."""
         if program.descriptors is None or program.process.poll() is not None:
