@@ -60,6 +60,7 @@ static void worker_set(struct worker *worker, const struct worker_options *optio
         .ring = options->ring,
         .counters = options->counters,
         .log = options->log,
+        .access = options->access,
         .resolver = options->resolver,
         .index = options->index,
         .spin_ns = options->spin_ns,
