@@ -8,7 +8,7 @@
 #include "core/tcp_end.h"
 #include "core/udp_end.h"
 
-enum { CONTROL = 128, RECEIVE_LIMIT = 256 << 10, QUIET_NS = 100000000 };
+enum { CONTROL = 128, RECEIVE_LIMIT = 256 << 10, QUIET_NS = 100000000, BIND_TRIES = 20 };
 
 struct service {
     struct load_worker load;
@@ -123,13 +123,27 @@ static void service_received(struct op *op, struct op_result result)
 }
 
 /* ---- both ---- */
+static bool service_bind(struct service *service, const struct addr *addr)
+{
+    service->tcp = sock_tcp_listen(&os_linux, addr, 4096);
+    if (service->tcp < 0)
+        return false;
+    service->udp = sock_udp_bind(&os_linux, addr, false, false);
+    if (service->udp < 0)
+        os_linux.close(&os_linux, service->tcp);
+    return service->udp >= 0;
+}
+
+/* A ring that ended a moment ago may still hold the port. */
 static bool service_open(struct service *service, const struct load_options *options)
 {
+    int tries = BIND_TRIES;
+
     if (!load_open(&service->load))
         return false;
-    service->tcp = sock_tcp_listen(&os_linux, &options->addr, 4096);
-    service->udp = sock_udp_bind(&os_linux, &options->addr, false, false);
-    if (service->tcp < 0 || service->udp < 0) {
+    while (!service_bind(service, &options->addr) && --tries)
+        load_turn(&service->load, os_linux.clock_ns(&os_linux) + QUIET_NS);
+    if (!tries) {
         fprintf(stderr, "bench-load: the port is taken\n");
         return false;
     }
