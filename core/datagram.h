@@ -1,10 +1,10 @@
 /* core/datagram.h - one end of a UDP relay: a user behind a listening socket, a connected socket to
  * a service, a session inside a QUIC connection.
  *
- * Datagrams are delivered whole or dropped and counted; nothing blocks and nothing is queued without
- * a bound.  Thread: one worker's.
- * send() borrows the bytes until it returns.  received() lends them until it returns.
- * stop() ends it; closed() follows once, last, never from inside stop(); then datagram_free. */
+ * Datagrams are delivered whole or dropped and counted; nothing blocks and nothing is queued
+ * without a bound.  Thread: one worker's. send() borrows the bytes until it returns.  received()
+ * lends them until it returns. stop() ends it; closed() follows once, last, never from inside
+ * stop(); then datagram_free. */
 #ifndef CORE_DATAGRAM_H
 #define CORE_DATAGRAM_H
 

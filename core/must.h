@@ -12,7 +12,7 @@
 _Noreturn void must_failed(const char *condition, const char *file, int line, const char *function);
 
 #define container_of(pointer, type, member)                                                        \
-    ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 #define ARRAY_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define MUST_CHECK         __attribute__((warn_unused_result))
 

@@ -10,11 +10,11 @@
  * drained(), which reports bytes that no longer need storage here (sent to the kernel, or
  * acknowledged by the peer).  finish() sends a FIN behind the last byte.
  * The end of all: closed(), once, last, when the kernel and the libraries hold nothing of it: with
- * REASON_DONE when both directions ended in order, else with what went wrong (a reset from the peer is
- * REASON_RESET).  In closed() or later the listener calls stream_free.
- * stop() aborts: unsent bytes are dropped, the peer sees a reset (a FIN if both directions had
- * already ended); closed() follows, never from inside stop().  stop() twice is once.
- * No event is raised from inside write, consumed, finish, start or stop. */
+ * REASON_DONE when both directions ended in order, else with what went wrong (a reset from the peer
+ * is REASON_RESET).  In closed() or later the listener calls stream_free. stop() aborts: unsent
+ * bytes are dropped, the peer sees a reset (a FIN if both directions had already ended); closed()
+ * follows, never from inside stop().  stop() twice is once. No event is raised from inside write,
+ * consumed, finish, start or stop. */
 #ifndef CORE_STREAM_H
 #define CORE_STREAM_H
 

@@ -39,7 +39,7 @@ start() {
 }
 # await NAME WORDS: until they stand in the log of the process started last; a dead one ends us.
 await() {
-    if ! timeout 15 tail -n +1 --pid="${pids[-1]}" -f "$folder/$1.log" | grep -m 1 "$2" >/dev/null; then
+    if ! grep -q -m 1 "$2" < <(timeout 15 tail -n +1 --pid="${pids[-1]}" -f "$folder/$1.log"); then
         cat "$folder/$1.log" >&2
         echo "run.sh: the $1 did not come up" >&2
         exit 1

@@ -23,6 +23,8 @@ struct worker *sim_worker(struct sim_host *host)
                                      .index = 0};
 
     must(!host->machine);
+    if (host->sim->options.tight)
+        options.limits.count[POOL_MEDIUM] = 64 + (uint32_t)sim_random(host->sim, 32);
     machine->sim = host->sim;
     if (!options.log)
         ring_close(&options.ring);
@@ -71,10 +73,19 @@ void machine_turn(struct sim_machine *machine)
     }
 }
 
+static void group_check(struct sim *sim, const struct group *group)
+{
+    if (group->published < group->count)
+        sim_fault(sim, "only %u of %u chunks of a group are published", group->published,
+                  group->count);
+}
+
 static void pools_check(struct sim *sim, const struct worker *worker)
 {
     static const char *const names[] = {"small", "medium", "large"};
 
+    group_check(sim, &worker->tcp_group);
+    group_check(sim, &worker->udp_group);
     for (uint32_t size = 0; size < POOL_COUNT; size++) {
         uint32_t busy = pools_busy(worker->pools, (enum pool_size)size);
         uint32_t published = (worker->tcp_group.size == size ? worker->tcp_group.published : 0u) +

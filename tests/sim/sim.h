@@ -45,6 +45,7 @@ struct sim_options {
     uint64_t fail_error; /* with which of its possible errors */
     uint64_t fail_alloc; /* the n-th allocation through core/mem fails; 0: none */
     bool trace;          /* print every event */
+    bool tight;          /* hardly more chunks than are published to the ring */
     bool calm;           /* whole reads and writes, completions at once */
     struct sim_weather weather;
 };
