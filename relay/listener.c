@@ -7,6 +7,7 @@
 #include "core/mem.h"
 #include "core/sock.h"
 #include "relay/session.h"
+#include "relay/status.h"
 #include "relay/tcp_door.h"
 #include "relay/udp_door.h"
 
@@ -19,7 +20,8 @@ struct listener {
     uint32_t tcp_count, udp_count; /* those that are open */
     struct list sessions;
     uint32_t session_count;
-    uint64_t next_id;
+    uint64_t next_id, refused;
+    struct traffic traffic;
     struct task task;
     bool closing, stopping, told_emptied, told_idle;
 };
@@ -70,6 +72,7 @@ static void listener_accepted(struct tcp_door *door, int fd)
 
     if (settings->max_connections && listener->session_count >= settings->max_connections) {
         counter_add(worker->counters, COUNTER_LIMIT_MAX_CONNECTIONS, 1);
+        listener->refused++;
         sock_reset_on_close(worker->os, fd);
         worker->os->close(worker->os, fd);
         return;
@@ -133,6 +136,7 @@ static int listener_open_udp(struct listener *listener, const struct addr *addr)
                                            .timeout_ns = settings->udp_timeout_ns,
                                            .max = settings->udp_sessions,
                                            .retries = listener->options.retries,
+                                           .traffic = &listener->traffic,
                                            .emptied = listener_udp_emptied,
                                            .emptied_context = listener};
     struct udp_door *door = &listener->udp_doors[listener->udp_count];
@@ -165,6 +169,7 @@ struct listener *listener_new(const struct listener_options *options)
         .buffer_limit = settings->buffer_limit,
         .connect_timeout_ns = options->connect_timeout_ns,
         .retries = options->retries,
+        .traffic = &listener->traffic,
         .ended = listener_session_ended,
         .context = listener,
     };
@@ -224,6 +229,25 @@ uint32_t listener_active(const struct listener *listener)
     for (uint32_t i = 0; i < listener->udp_count && !listener->stopping; i++)
         active += listener->udp_doors[i].sessions.count;
     return active;
+}
+
+void listener_status(const struct listener *listener, struct status_listener *status)
+{
+    const struct listener_settings *settings = listener->options.settings;
+
+    snprintf(status->name, sizeof(status->name), "%s", settings->name);
+    snprintf(status->backend, sizeof(status->backend), "%s", settings->backend);
+    status->protocol = settings->protocol;
+    if (listener_addr(listener, 0, &status->addr))
+        status->addr.length = 0; /* closed already */
+    status->connections = listener->session_count;
+    status->connections_total = listener->next_id;
+    status->refused_total = listener->refused;
+    status->traffic = listener->traffic;
+    for (uint32_t i = 0; i < listener->udp_count && !listener->stopping; i++) {
+        status->udp_sessions += listener->udp_doors[i].sessions.count;
+        status->udp_sessions_total += listener->udp_doors[i].sessions.total;
+    }
 }
 
 void listener_close(struct listener *listener)

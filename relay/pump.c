@@ -38,6 +38,18 @@ static void pump_timer_fired(struct timer *timer)
                                                                   : REASON_IDLE_TIMEOUT);
 }
 
+void pump_count(struct pump *pump, uint64_t in, uint64_t out)
+{
+    pump->client_bytes += in;
+    pump->backend_bytes += out;
+    if (!pump->listener_traffic)
+        return;
+    traffic_add(pump->listener_traffic, in, out);
+    traffic_add(pump->member_traffic, in, out);
+    counter_add(pump->worker->counters, COUNTER_BYTES_IN, in);
+    counter_add(pump->worker->counters, COUNTER_BYTES_OUT, out);
+}
+
 static void pump_received(struct stream *stream, struct piece *piece)
 {
     struct pump *pump = stream->owner;
@@ -45,9 +57,9 @@ static void pump_received(struct stream *stream, struct piece *piece)
 
     pump->active_ns = pump->worker->now_ns;
     if (stream == pump->client)
-        pump->client_bytes += piece->length;
+        pump_count(pump, piece->length, 0);
     else
-        pump->backend_bytes += piece->length;
+        pump_count(pump, 0, piece->length);
     if (other)
         stream_write(other, piece);
     else

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "core/stream.h"
+#include "core/traffic.h"
 #include "core/worker.h"
 
 struct pump;
@@ -29,6 +30,8 @@ struct pump {
     struct stream *client, *backend; /* taken; NULL once closed and freed */
     pump_done_fn *done;
     const struct pump_limits *limits; /* borrowed until done */
+    /* Where a session counts what moves, as it moves: its listener and its member, or both NULL. */
+    struct traffic *listener_traffic, *member_traffic;
     /* Changes while running. */
     uint64_t client_bytes, backend_bytes; /* received from each */
     uint64_t active_ns;                   /* when a byte last moved */
@@ -41,6 +44,9 @@ struct pump {
  * to the backend before are known to the two streams alone: their drained() counts here as well. */
 void pump_start(struct pump *pump, struct worker *worker, struct stream *client,
                 struct stream *backend, const struct pump_limits *limits, pump_done_fn *done);
+/* So much was received from the client (in) or from the backend (out).  For who moves bytes past
+ * the pump's own events. */
+void pump_count(struct pump *pump, uint64_t in, uint64_t out);
 void pump_stop(struct pump *pump, enum reason reason);
 
 #endif

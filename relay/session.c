@@ -27,10 +27,7 @@ static void session_finish(struct session *session, enum reason reason)
 static void session_pumped(struct pump *pump, enum reason reason)
 {
     struct session *session = container_of(pump, struct session, pump);
-    struct counters *counters = session->frame->worker->counters;
 
-    counter_add(counters, COUNTER_BYTES_IN, pump->client_bytes);
-    counter_add(counters, COUNTER_BYTES_OUT, pump->backend_bytes);
     session_finish(session, reason);
 }
 
@@ -85,7 +82,9 @@ static void session_opened(void *context, const struct opened *opened)
     opened->backend->receive_limit = frame->buffer_limit;
     pump_start(&session->pump, frame->worker, opened->user, opened->backend, &frame->limits,
                session_pumped);
-    session->pump.client_bytes = opened->user_bytes;
+    session->pump.listener_traffic = frame->traffic;
+    session->pump.member_traffic = &opened->member->traffic;
+    pump_count(&session->pump, opened->user_bytes, 0);
     session->pump.client_ended = opened->user_ended;
 }
 

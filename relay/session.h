@@ -21,6 +21,7 @@ struct session_frame {
     struct pump_limits limits;
     uint64_t buffer_limit, connect_timeout_ns;
     uint32_t retries;
+    struct traffic *traffic; /* the listener's, counted as bytes move */
     session_ended_fn *ended;
     void *context;
 };
