@@ -230,9 +230,10 @@ int json_read(struct json_document *document, char *text)
     if (!document->nodes)
         return -ENOMEM;
     rc = read_value(&reader, reader_node(&reader));
-    skip_blanks(&reader);
-    if (!rc && *reader.at)
-        rc = -EINVAL;
+    if (!rc) { /* after an error the place may be behind the end */
+        skip_blanks(&reader);
+        rc = *reader.at ? -EINVAL : 0;
+    }
     if (rc)
         json_free(document);
     return rc;
