@@ -1,6 +1,8 @@
 #include "core/os.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
@@ -10,6 +12,11 @@
 static int result_of(int rc)
 {
     return rc < 0 ? -errno : rc;
+}
+
+static void linux_yield(struct os *os)
+{
+    sched_yield();
 }
 
 static uint64_t linux_clock_ns(struct os *os)
@@ -119,6 +126,35 @@ static void linux_close(struct os *os, int fd)
     must(close(fd) == 0 || errno != EBADF);
 }
 
+static int pipe_resize(int fd, uint32_t size, uint32_t least)
+{
+    int rc = fcntl(fd, F_SETPIPE_SZ, (int)size);
+
+    return rc < 0 && least < size ? fcntl(fd, F_SETPIPE_SZ, (int)least) : rc;
+}
+
+/* One that may not grow (pipe-user-pages-soft) would be slower than copying: then there is none. */
+static int linux_pipe(struct os *os, int fds[2], uint32_t size, uint32_t least)
+{
+    int rc = pipe2(fds, O_NONBLOCK | O_CLOEXEC);
+
+    if (rc < 0)
+        return -errno;
+    rc = result_of(pipe_resize(fds[0], size, least));
+    if (rc < 0) {
+        linux_close(os, fds[0]);
+        linux_close(os, fds[1]);
+    }
+    return rc;
+}
+
+static int linux_splice(struct os *os, int from, int to, uint32_t length)
+{
+    ssize_t moved = splice(from, NULL, to, NULL, length, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+
+    return moved < 0 ? -errno : (int)moved;
+}
+
 /* Without EFD_NONBLOCK: the ring would take the flag for "do not wait". */
 static int linux_event(struct os *os)
 {
@@ -135,6 +171,7 @@ static void linux_event_ring(struct os *os, int fd)
 
 struct os os_linux = {
     .clock_ns = linux_clock_ns,
+    .yield = linux_yield,
     .wall_ms = linux_wall_ms,
     .random = linux_random,
     .socket = linux_socket,
@@ -147,6 +184,8 @@ struct os os_linux = {
     .peer_addr = linux_peer_addr,
     .shutdown = linux_shutdown,
     .close = linux_close,
+    .pipe = linux_pipe,
+    .splice = linux_splice,
     .event = linux_event,
     .event_ring = linux_event_ring,
 };

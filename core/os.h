@@ -13,6 +13,7 @@ struct os {
     uint64_t (*clock_ns)(struct os *os); /* CLOCK_MONOTONIC */
     uint64_t (*wall_ms)(struct os *os);  /* since 1970 */
     void (*random)(struct os *os, void *to, size_t length);
+    void (*yield)(struct os *os);                       /* lets whoever waits for this core run */
     int (*socket)(struct os *os, int family, int type); /* non-blocking, close-on-exec */
     int (*bind)(struct os *os, int fd, const struct addr *addr);
     int (*listen)(struct os *os, int fd, int backlog);
@@ -25,6 +26,13 @@ struct os {
     int (*peer_addr)(struct os *os, int fd, struct addr *addr);
     int (*shutdown)(struct os *os, int fd, int how);
     void (*close)(struct os *os, int fd);
+    /* A pipe, its reading end first, that holds `size` bytes (or, where that is refused, `least`):
+     * how many it holds.  Both ends non-blocking. */
+    int (*pipe)(struct os *os, int fds[2], uint32_t size, uint32_t least);
+    /* Moves up to `length` bytes between a pipe and a non-blocking socket: how many, 0 at the end
+     * of the source, -EAGAIN when the source is empty or the target full.  SIGPIPE must be ignored:
+     * a target that is gone raises it, and there is no flag against it here. */
+    int (*splice)(struct os *os, int from, int to, uint32_t length);
     int (*event)(struct os *os);               /* an eventfd, blocking reads by the ring only */
     void (*event_ring)(struct os *os, int fd); /* adds 1; safe from any thread */
 };

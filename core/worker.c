@@ -69,6 +69,7 @@ static void worker_set(struct worker *worker, const struct worker_options *optio
     timers_init(&worker->timers);
     timer_init(&worker->trim_timer, worker_trim);
     list_init(&worker->tasks);
+    pipes_init(&worker->pipes, options->os);
     worker->ring->woke = worker_woke;
     worker->ring->woke_context = worker;
 }
@@ -125,6 +126,7 @@ void worker_release(struct worker *worker)
     ring_group_close(worker->ring, &worker->tcp_group);
     ring_close(&worker->ring);
     vectors_store_release(&worker->vectors);
+    pipes_release(&worker->pipes);
     timers_release(&worker->timers);
     pools_free(&worker->pools);
 }
@@ -212,6 +214,7 @@ static int worker_spin(struct worker *worker, uint64_t deadline_ns)
             return rc;
         if (ring_stats(worker->ring)->completions != completions || worker_has_mail(worker))
             return 1;
+        worker->os->yield(worker->os);
     } while (worker->os->clock_ns(worker->os) < until_ns);
     return 0;
 }

@@ -75,6 +75,8 @@ static void connection_params(const struct quic_config *config, ngtcp2_transport
     params->max_idle_timeout = config->idle_timeout_ns;
     params->active_connection_id_limit = ACTIVE_IDS;
     params->max_datagram_frame_size = DATAGRAM_FRAME_MAX;
+    if (config->mtu) /* what we do not send, the peer does not send either */
+        params->max_udp_payload_size = path_fixed_payload(config->mtu);
 }
 
 /* What only servers say: the ids that the client must find again, and how a reset looks. */

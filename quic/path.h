@@ -16,7 +16,7 @@
 #include "core/addr.h"
 #include "core/os.h"
 
-enum { PATH_SAFE = 1200, PATH_LARGEST = 65000, PATH_PROBES = 4 };
+enum { PATH_SAFE = 1200, PATH_LARGEST = 65000, PATH_PROBES = 5 };
 
 struct path {
     bool capped;
@@ -31,6 +31,8 @@ struct path {
  * interface towards `peer` takes.  The settings borrow from path. */
 void path_init(struct path *path, ngtcp2_settings *settings, uint32_t mtu, struct os *os,
                const struct addr *peer);
+/* `mtu` within what QUIC can do; a peer is told not to send larger ones either. */
+uint32_t path_fixed_payload(uint32_t mtu);
 /* Bytes of UDP payload that a packet may have now. */
 uint32_t path_payload(const struct path *path, const ngtcp2_conn *native);
 /* Something was acknowledged. */

@@ -167,6 +167,7 @@ struct listener *listener_new(const struct listener_options *options)
         .service = settings->service,
         .limits = {settings->idle_timeout_ns, settings->half_close_timeout_ns},
         .buffer_limit = settings->buffer_limit,
+        .zero_copy = settings->zero_copy,
         .connect_timeout_ns = options->connect_timeout_ns,
         .retries = options->retries,
         .traffic = &listener->traffic,

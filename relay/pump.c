@@ -38,8 +38,11 @@ static void pump_timer_fired(struct timer *timer)
                                                                   : REASON_IDLE_TIMEOUT);
 }
 
-void pump_count(struct pump *pump, uint64_t in, uint64_t out)
+void pump_moved(struct pump *pump, const struct stream *from, uint64_t length)
 {
+    uint64_t in = from == pump->client ? length : 0, out = length - in;
+
+    pump->active_ns = pump->worker->now_ns;
     pump->client_bytes += in;
     pump->backend_bytes += out;
     if (!pump->listener_traffic)
@@ -50,23 +53,19 @@ void pump_count(struct pump *pump, uint64_t in, uint64_t out)
     counter_add(pump->worker->counters, COUNTER_BYTES_OUT, out);
 }
 
-static void pump_received(struct stream *stream, struct piece *piece)
+void pump_received(struct stream *stream, struct piece *piece)
 {
     struct pump *pump = stream->owner;
     struct stream *other = pump_other(pump, stream);
 
-    pump->active_ns = pump->worker->now_ns;
-    if (stream == pump->client)
-        pump_count(pump, piece->length, 0);
-    else
-        pump_count(pump, 0, piece->length);
+    pump_moved(pump, stream, piece->length);
     if (other)
         stream_write(other, piece);
     else
         piece_free(piece);
 }
 
-static void pump_ended(struct stream *stream)
+void pump_ended(struct stream *stream)
 {
     struct pump *pump = stream->owner;
     struct stream *other = pump_other(pump, stream);
@@ -81,7 +80,7 @@ static void pump_ended(struct stream *stream)
     pump_arm(pump);
 }
 
-static void pump_drained(struct stream *stream, uint64_t length)
+void pump_drained(struct stream *stream, uint64_t length)
 {
     struct pump *pump = stream->owner;
     struct stream *other = pump_other(pump, stream);
@@ -91,7 +90,7 @@ static void pump_drained(struct stream *stream, uint64_t length)
         stream_consumed(other, length);
 }
 
-static void pump_closed(struct stream *stream, enum reason reason)
+void pump_closed(struct stream *stream, enum reason reason)
 {
     struct pump *pump = stream->owner;
     struct stream *other = pump_other(pump, stream);

@@ -44,9 +44,14 @@ struct pump {
  * to the backend before are known to the two streams alone: their drained() counts here as well. */
 void pump_start(struct pump *pump, struct worker *worker, struct stream *client,
                 struct stream *backend, const struct pump_limits *limits, pump_done_fn *done);
-/* So much was received from the client (in) or from the backend (out).  For who moves bytes past
- * the pump's own events. */
-void pump_count(struct pump *pump, uint64_t in, uint64_t out);
 void pump_stop(struct pump *pump, enum reason reason);
+
+/* For who stands in front of a pump (splice.h): what it hears of its streams, whose owner it is,
+ * and its account of bytes that went past it. */
+void pump_received(struct stream *stream, struct piece *piece);
+void pump_ended(struct stream *stream);
+void pump_drained(struct stream *stream, uint64_t length);
+void pump_closed(struct stream *stream, enum reason reason);
+void pump_moved(struct pump *pump, const struct stream *from, uint64_t length);
 
 #endif

@@ -7,7 +7,7 @@ static void session_finish(struct session *session, enum reason reason)
 {
     const struct session_frame *frame = session->frame;
     struct counters *counters = frame->worker->counters;
-    const struct pump *pump = &session->pump;
+    const struct pump *pump = &session->splice.pump;
     bool in_order = reason == REASON_DONE;
 
     counter_add(counters, in_order ? COUNTER_SESSIONS_DONE : COUNTER_SESSIONS_FAILED, 1);
@@ -26,7 +26,7 @@ static void session_finish(struct session *session, enum reason reason)
 
 static void session_pumped(struct pump *pump, enum reason reason)
 {
-    struct session *session = container_of(pump, struct session, pump);
+    struct session *session = container_of(pump, struct session, splice.pump);
 
     session_finish(session, reason);
 }
@@ -80,12 +80,13 @@ static void session_opened(void *context, const struct opened *opened)
         return;
     }
     opened->backend->receive_limit = frame->buffer_limit;
-    pump_start(&session->pump, frame->worker, opened->user, opened->backend, &frame->limits,
+    pump_start(&session->splice.pump, frame->worker, opened->user, opened->backend, &frame->limits,
                session_pumped);
-    session->pump.listener_traffic = frame->traffic;
-    session->pump.member_traffic = &opened->member->traffic;
-    pump_count(&session->pump, opened->user_bytes, 0);
-    session->pump.client_ended = opened->user_ended;
+    session->splice.pump.listener_traffic = frame->traffic;
+    session->splice.pump.member_traffic = &opened->member->traffic;
+    pump_moved(&session->splice.pump, opened->user, opened->user_bytes);
+    session->splice.pump.client_ended = opened->user_ended;
+    splice_start(&session->splice, frame->zero_copy);
 }
 
 struct session *session_start(const struct session_frame *frame, int fd, uint64_t id)
@@ -135,6 +136,6 @@ void session_stop(struct session *session, enum reason reason)
 {
     if (session->opening)
         opening_stop(session->opening, reason);
-    else if (session->pump.worker)
-        pump_stop(&session->pump, reason);
+    else if (session->splice.pump.worker)
+        pump_stop(&session->splice.pump, reason);
 }

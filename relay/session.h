@@ -7,7 +7,7 @@
 #include "core/list.h"
 #include "core/worker.h"
 #include "relay/opening.h"
-#include "relay/pump.h"
+#include "relay/splice.h"
 
 struct session;
 /* Called once, last; the session is freed after it returns. */
@@ -22,6 +22,7 @@ struct session_frame {
     uint64_t buffer_limit, connect_timeout_ns;
     uint32_t retries;
     struct traffic *traffic; /* the listener's, counted as bytes move */
+    enum zero_copy zero_copy;
     session_ended_fn *ended;
     void *context;
 };
@@ -33,7 +34,7 @@ struct session {
     struct member *member;   /* held while pumping */
     struct addr source;
     uint64_t id, began_ns;
-    struct pump pump;
+    struct splice splice;
     enum reason reason;
 };
 

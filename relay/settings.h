@@ -31,6 +31,7 @@ struct host {
 
 enum protocol { PROTOCOL_TCP = 1, PROTOCOL_UDP = 2, PROTOCOL_BOTH = 3 }; /* bits */
 enum send_proxy { SEND_PROXY_NO, SEND_PROXY_V1, SEND_PROXY_V2 };
+enum zero_copy { ZERO_COPY_AUTO, ZERO_COPY_YES, ZERO_COPY_NO };
 enum tunnel_auth { TUNNEL_AUTH_MTLS };
 enum tunnel_replay { REPLAY_UNSEEN, REPLAY_REFUSED };
 
@@ -99,6 +100,7 @@ struct listener_settings {
     uint64_t idle_timeout_ns, half_close_timeout_ns, keepalive_ns, udp_timeout_ns;
     uint64_t buffer_limit;
     char tcp_congestion[16];
+    enum zero_copy zero_copy;
     uint32_t udp_sessions;
 };
 
