@@ -473,3 +473,33 @@ def sockets_that_were_handed_over_are_used_where_they_fit(lab):
     server.await_line("tunnel client registered")
     server.descriptors = server.count_descriptors()
     echo_once(f"{LOOPBACK}:{tcp}")
+
+
+# ---- packaging ----
+
+PACKAGING = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tools/packaging")
+
+
+@scenario
+def the_unit_is_rated_as_well_protected(lab):
+    if not shutil.which("systemd-analyze"):
+        raise Skip("there is no systemd-analyze")
+    text = lab.system("systemd-analyze", "security", "--offline=true", "--no-pager",
+                      os.path.join(PACKAGING, "qmux-uring.service"))
+    rating = re.search(r"exposure level .*: ([0-9.]+)", text)
+    assert rating and float(rating[1]) <= 2.0, text[-300:]
+
+
+@scenario
+def the_man_page_has_every_command_and_option(lab):
+    run = subprocess.run([os.path.join(PACKAGING, "man.py"), lab.binary], stdout=subprocess.PIPE,
+                         text=True, env=lab.environment, check=True)
+    page = run.stdout.replace("\\-", "-")
+    for name in re.findall(r"^\| `(\w+)` ", lab.call("config", "--reference")[1], re.M):
+        assert f"\n.B {name}\n" in page, name
+    for command in ("check", "certs", "status", "top", "reload", "drain", "stop"):
+        assert f".SS qmux-uring {command}" in page, command
+    if shutil.which("groff"):
+        read = subprocess.run(["groff", "-man", "-ww", "-Tutf8"], input=run.stdout, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=True)
+        assert not read.stderr, read.stderr
