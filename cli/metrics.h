@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #include "cli/writer.h"
-#include "relay/status.h"
+#include "relay/relay.h"
 
 struct metrics_label {
     const char *name, *value;

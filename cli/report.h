@@ -5,7 +5,7 @@
 
 #include "cli/writer.h"
 #include "core/counter.h"
-#include "relay/status.h"
+#include "relay/relay.h"
 
 struct report {
     const struct status *status; /* of all workers together */

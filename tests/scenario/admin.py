@@ -13,8 +13,8 @@ import urllib.error
 import urllib.request
 
 from ends import LOOPBACK, Service, connect, echo, echo_once, free_port, is_served, receive_exactly
-from lab import Skip, scenario, until
-from stages import client_config, direct_config, server_config
+from lab import REGISTERED, Skip, scenario, until
+from stages import client_config, direct_config, server_config, tunnel_client
 
 HTTP_SIZE_MAX = 8192
 
@@ -99,8 +99,9 @@ def status_names_all_that_there_is(lab):
     address, dial = f"{LOOPBACK}:{free_port()}", f"{LOOPBACK}:{free_port(socket.SOCK_DGRAM)}"
     http = free_port()
     server = lab.run("server", server_config(address, dial) + admin_lines(http))
-    lab.run("client", client_config(dial, service.address, client="id = pod-7\n") +
-            "[admin]\nsocket = client.sock\n")
+    client = lab.start("client", client_config(dial, service.address, client="id = pod-7\n") +
+                       "[admin]\nsocket = client.sock\n")
+    client.ready(REGISTERED)
     server.await_line("tunnel client registered")
     server.descriptors = server.count_descriptors()
     echo_once(address)
@@ -469,7 +470,7 @@ def sockets_that_were_handed_over_are_used_where_they_fit(lab):
     server = lab.run("server", server_config(f"{LOOPBACK}:{tcp}", f"{LOOPBACK}:{quic}"), wrapper=[
         "python3", "-c", HAND_OVER, f"tcp:{tcp},udp:{quic},tcp:{stray}"])
     server.await_line("handed over.*sockets=1")
-    lab.run("client", client_config(f"{LOOPBACK}:{quic}", service.address))
+    tunnel_client(lab, f"{LOOPBACK}:{quic}", service.address)
     server.await_line("tunnel client registered")
     server.descriptors = server.count_descriptors()
     echo_once(f"{LOOPBACK}:{tcp}")
