@@ -6,6 +6,7 @@
 
 #include "cli/http_request.h"
 #include "cli/json.h"
+#include "cli/relay_thread.h"
 #include "cli/report.h"
 #include "core/account.h"
 #include "core/mem.h"
@@ -293,4 +294,47 @@ TEST(users_and_groups_are_found_by_name_and_number)
     check(account_find(ACCOUNT_USER, accounts_file, "4294967295", &account) == -ENOENT);
     check(account_find(ACCOUNT_USER, "/nowhere/at/all", "relay", &account) == -ENOENT);
     unlink(accounts_file);
+}
+
+/* ---- the watchdog ---- */
+
+static void beat_arrives(struct mail *mail)
+{
+    atomic_store(&container_of(mail, struct relay_thread, beat_mail)->beating, false);
+}
+
+TEST(a_worker_that_takes_no_turn_is_not_said_to_move)
+{
+    static struct relay_thread thread;
+    struct mail *mail;
+
+    pthread_mutex_init(&thread.post_lock, NULL);
+    thread.beat_mail.run = beat_arrives;
+    check(relay_thread_moves(&thread) && relay_thread_moves(&thread)); /* it has not begun */
+    thread.takes_mail = true;
+    check(relay_thread_moves(&thread));
+    check(!relay_thread_moves(&thread) && !relay_thread_moves(&thread));
+    mail = atomic_exchange(&thread.worker.mailbox, NULL);
+    check(mail == &thread.beat_mail && !mail->next);
+    mail->run(mail);
+    check(relay_thread_moves(&thread) && !relay_thread_moves(&thread));
+    pthread_mutex_destroy(&thread.post_lock);
+}
+
+TEST(a_picture_is_asked_for_once_until_it_is_taken)
+{
+    static struct relay_thread thread;
+    struct status picture;
+    int error;
+
+    pthread_mutex_init(&thread.post_lock, NULL);
+    check(!relay_thread_ask_picture(&thread)); /* nobody is there to take it */
+    thread.takes_mail = true;
+    check(relay_thread_ask_picture(&thread) && !relay_thread_ask_picture(&thread));
+    check(!relay_thread_take_picture(&thread, &picture, &error));
+    atomic_store(&thread.pictured, true);
+    check(relay_thread_take_picture(&thread, &picture, &error));
+    check(!relay_thread_take_picture(&thread, &picture, &error));
+    check(relay_thread_ask_picture(&thread));
+    pthread_mutex_destroy(&thread.post_lock);
 }
