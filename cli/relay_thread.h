@@ -24,7 +24,7 @@ enum {
 struct relay_thread {
     /* Set by start. */
     const struct settings *settings; /* borrowed until join, like the next two */
-    struct log_source *log;          /* the worker's own */
+    struct log_source *log, *access; /* the worker's own; access NULL: none */
     struct resolver *resolver;
     struct os *os;            /* NULL: Linux */
     const char *ring_without; /* accelerators not to use; NULL: none */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -126,6 +127,20 @@ static void linux_close(struct os *os, int fd)
     must(close(fd) == 0 || errno != EBADF);
 }
 
+static int linux_set_mode(struct os *os, const char *path, uint32_t mode)
+{
+    return result_of(chmod(path, mode));
+}
+
+static int linux_remove_socket(struct os *os, const char *path)
+{
+    struct stat file;
+
+    if (lstat(path, &file))
+        return -errno;
+    return S_ISSOCK(file.st_mode) ? result_of(unlink(path)) : -EEXIST;
+}
+
 static int pipe_resize(int fd, uint32_t size, uint32_t least)
 {
     int rc = fcntl(fd, F_SETPIPE_SZ, (int)size);
@@ -184,6 +199,8 @@ struct os os_linux = {
     .peer_addr = linux_peer_addr,
     .shutdown = linux_shutdown,
     .close = linux_close,
+    .set_mode = linux_set_mode,
+    .remove_socket = linux_remove_socket,
     .pipe = linux_pipe,
     .splice = linux_splice,
     .event = linux_event,

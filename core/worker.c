@@ -14,7 +14,6 @@ static void worker_woke(void *context)
     struct worker *worker = context;
 
     worker->now_ns = worker->os->clock_ns(worker->os);
-    worker->active_ns = worker->now_ns;
 }
 
 static void worker_rang(struct op *op, struct op_result result)
@@ -61,6 +60,7 @@ static void worker_set(struct worker *worker, const struct worker_options *optio
         .ring = options->ring,
         .counters = options->counters,
         .log = options->log,
+        .access = options->access,
         .resolver = options->resolver,
         .index = options->index,
         .spin_ns = options->spin_ns,
@@ -196,6 +196,11 @@ static uint64_t worker_deadline(const struct worker *worker, uint64_t deadline_n
     return timer_ns < deadline_ns ? timer_ns : deadline_ns;
 }
 
+static uint64_t worker_urgent(const struct worker *worker)
+{
+    return ring_stats(worker->ring)->completions - worker->patient;
+}
+
 /* Polls for a while before sleeping: being woken costs more than that.  1: completions ran. */
 static int worker_spin(struct worker *worker, uint64_t deadline_ns)
 {
@@ -244,13 +249,15 @@ static int worker_enter(struct worker *worker, uint64_t deadline_ns)
 
 int worker_turn(struct worker *worker, uint64_t deadline_ns)
 {
-    uint64_t before_ns = worker->now_ns;
+    uint64_t before_ns = worker->now_ns, urgent = worker_urgent(worker);
     int rc = worker_enter(worker, worker_deadline(worker, deadline_ns));
 
     if (rc)
         return rc;
     if (worker->now_ns == before_ns) /* no completion read the clock */
         worker->now_ns = worker->os->clock_ns(worker->os);
+    if (worker_urgent(worker) != urgent)
+        worker->active_ns = worker->now_ns;
     worker_read_mail(worker);
     timers_run(&worker->timers, worker->now_ns);
     worker_run_tasks(worker);
