@@ -88,7 +88,7 @@ def parse():
     add("--far", required=True, help=argparse.SUPPRESS)
     options = parser.parse_args()
     options.rounds = options.rounds or (3 if options.quick else 7)
-    options.seconds = options.seconds or (2 if options.quick else 3)
+    options.seconds = options.seconds or (1 if options.quick else 3)
     options.mtu = options.mtu or ("auto" if options.path == "veth9000" else str(PACKET))
     return options
 

@@ -13,6 +13,7 @@ class Row:
         self.better = "lower" if key in LOWER else "higher"
         self.ours = OURS[name] if name in OURS else OURS[kind]
         self.starts_itself = measure is asking.bind_ports
+        self.steady = measure in (asking.bind_ports, asking.idle_memory)
 
 
 LOWER = ("lost_percent", "bytes_each", "seconds", "p99_us_at_50")
