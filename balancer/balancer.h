@@ -13,6 +13,7 @@
 #include "core/datagram.h"
 #include "core/reason.h"
 #include "core/stream.h"
+#include "core/traffic.h"
 
 struct member;
 struct open_request;
@@ -72,6 +73,7 @@ struct member {
     enum member_state state; /* the member's own to change between FIT and SUSPECT */
     uint32_t active;         /* sessions on it: member_hold, member_drop */
     uint64_t total, failures;
+    struct traffic traffic; /* what sessions moved to and from it */
 };
 
 /* A session refers to a member from its pick until it ends. */

@@ -15,6 +15,7 @@ static const struct fixture {
 } fixtures[] = {
     {"server",   "[server]",       {NULL}                                             },
     {"log",      "[log]",          {NULL}                                             },
+    {"admin",    "[admin]",        {NULL}                                             },
     {"tls",      "[tls edge]",     {"cert = c", "key = k", "ca = a"}                  },
     {"tunnel",   "[tunnel pods]",  {"listen = 127.0.0.1:1", "tls = edge", "allow = a"}},
     {"listener", "[listener web]", {"bind = 127.0.0.1:2", "backend = api"}            },
@@ -448,8 +449,7 @@ static const struct {
      "listen: unix:/x is not an address (192.0.2.1:80 or [2001:db8::1]:80)"                                        },
     {"listener", "bind",    "bind = localhost:1\n",
      "bind: localhost:1 is not an address (192.0.2.1:80, 0.0.0.0:8000-8100, [2001:db8::1]:80 or unix:PATH)"        },
-    {"listener", NULL,      "accept_proxy = v1\n",
-     "accept_proxy: accept_proxy_from must say from whom"                                                          },
+    {"listener", NULL,      "accept_proxy = v1\n",          "accept_proxy: accept_proxy_from must say from whom"   },
     {"listener", NULL,      "accept_proxy_from = ::1\n",    "accept_proxy_from: accept_proxy is no"                },
     {"listener", NULL,      "rate_limit = 5\n",
      "rate_limit: 5 is not a rate (100/s, 6/m or 100/s burst=200)"                                                 },
