@@ -8,9 +8,11 @@ OURS, THEIRS, ERROR = "#c2410c", "#94a3b8", "#334155"
 PALETTE = ["#c2410c", "#2563eb", "#059669", "#7c3aed", "#b45309", "#0891b2", "#be185d"]
 BARS = {
     "throughput": ("gbit_s", "Gbit/s, more is better", ("tunnel-tcp-up", "tunnel-tcp-down",
-                                                        "direct-tcp-1", "direct-tcp-4")),
+                                                        "direct-tcp-1", "direct-tcp-4",
+                                                        "direct-copy-1", "direct-copy-4")),
     "cpu": ("cpu_s_per_gb", "CPU seconds per GB, less is better",
-            ("tunnel-tcp-up", "tunnel-tcp-down", "direct-tcp-1", "direct-tcp-4")),
+            ("tunnel-tcp-up", "tunnel-tcp-down", "direct-tcp-1", "direct-tcp-4", "direct-copy-1",
+             "direct-copy-4")),
     "requests": ("per_s", "per second, more is better",
                  ("tunnel-requests", "tunnel-connections", "direct-requests", "direct-connections")),
     "udp": ("packets_per_s", "datagrams per second with under 1 % lost, more is better",
