@@ -30,6 +30,7 @@ struct server_member {
 
 struct server_open {
     struct server_member *member;
+    struct worker *worker; /* whose ring it is opened on */
     struct open_request *request;
     struct list link; /* in `waiting`, until the name is known */
     struct stream *stream;
@@ -96,7 +97,7 @@ static void server_open_task(struct task *task)
 static void server_open_fail_later(struct server_open *open, enum reason reason)
 {
     open->reason = reason;
-    worker_defer(open->member->worker, &open->task);
+    worker_defer(open->worker, &open->task);
 }
 
 static void server_open_connect(struct server_open *open);
@@ -153,7 +154,7 @@ static void server_open_connect(struct server_open *open)
     }
     snprintf(options.congestion, sizeof(options.congestion), "%s", server->backend->tcp_congestion);
     open->connecting = true;
-    tcp_connect_start(&open->connect, server->worker, &server->addrs[server->addr_next], &options,
+    tcp_connect_start(&open->connect, open->worker, &server->addrs[server->addr_next], &options,
                       server->backend->connect_timeout_ns, server_open_connected);
 }
 
@@ -200,7 +201,8 @@ static void server_member_ask(struct server_member *server)
 
 /* ---- the member ---- */
 
-static int server_member_open(struct member *member, struct open_request *request)
+static int server_member_open(struct member *member, struct worker *worker,
+                              struct open_request *request)
 {
     struct server_member *server = server_member_of(member);
     struct server_open *open = mem_new(sizeof(*open));
@@ -208,6 +210,7 @@ static int server_member_open(struct member *member, struct open_request *reques
     if (!open)
         return -ENOMEM;
     open->member = server;
+    open->worker = worker;
     open->request = request;
     request->member_state = open;
     server->open_count++;
@@ -264,6 +267,7 @@ static void server_member_cancel(struct member *member, struct open_request *req
 }
 
 static struct datagram_end *server_member_open_datagrams(struct member *member,
+                                                         struct worker *worker,
                                                          const struct datagram_request *request,
                                                          enum reason *reason)
 {
@@ -277,7 +281,7 @@ static struct datagram_end *server_member_open_datagrams(struct member *member,
         *reason = REASON_NAME_UNKNOWN;
         return NULL;
     }
-    end = udp_end_new(server->worker, &server->addrs[server->addr_next], &error);
+    end = udp_end_new(worker, &server->addrs[server->addr_next], &error);
     if (!end)
         *reason = reason_of_errno(error);
     return end;
@@ -307,6 +311,10 @@ struct member *server_member_new(struct worker *worker, const struct backend_set
     if (!made)
         return NULL;
     made->member.ops = &server_member_ops;
+    made->member.owner = MEMBER_ANYWHERE;
+    made->member.weight = server->weight;
+    made->member.tier = server->tier;
+    made->member.max_conn = server->max_conn;
     snprintf(made->member.name, sizeof(made->member.name), "%s", server->name);
     made->worker = worker;
     made->backend = backend;

@@ -19,7 +19,7 @@ static void session_finish(struct session *session, enum reason reason)
         LOG_NUMBER("duration_ms", (frame->worker->now_ns - session->began_ns) / 1000000),
         LOG_TEXT("reason", reason_text(reason)));
     if (session->member)
-        member_drop(session->member);
+        member_drop(session->member, frame->worker);
     frame->ended(frame->context, session);
     mem_free(session);
 }
