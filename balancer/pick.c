@@ -228,23 +228,38 @@ static struct member *search_take(struct search *search, algorithm_fn *algorithm
     return NULL;
 }
 
-struct member *backend_pick(struct backend_pool *pool, struct pick *pick)
+static struct member *table_pick(struct backend_pool *pool, struct pool_table *table,
+                                 struct pick *pick)
 {
-    struct pool_table *table = atomic_load_explicit(&pool->table, memory_order_acquire);
-    struct search search = {
-        .table = table, .pick = pick, .cursor = &pool->cursors[pick->worker->index]};
-    struct member *member = NULL;
+    struct pool_cursor *cursor = &pool->cursors[pick->worker->index];
+    struct search search = {.table = table, .pick = pick, .cursor = cursor};
 
-    if (!table || pick->tried_count == PICK_TRIED_MAX)
-        return NULL;
-    for (search.rank = RANK_READY; search.rank < RANK_COUNT && !member; search.rank++) {
-        for (uint32_t tier = 0; tier < TIER_COUNT && !member; tier++) {
+    for (search.rank = RANK_READY; search.rank < RANK_COUNT; search.rank++) {
+        for (uint32_t tier = 0; tier < TIER_COUNT; tier++) {
+            struct member *member;
+
             search.tier = &table->tiers[tier];
-            search.next = &search.cursor->next[tier];
-            if (search.tier->count)
-                member = search_take(&search, algorithms[pool->options.balance]);
+            search.next = &cursor->next[tier];
+            if (!search.tier->count)
+                continue;
+            member = search_take(&search, algorithms[pool->options.balance]);
+            if (member)
+                return member;
         }
     }
+    return NULL;
+}
+
+/* All members of a table may go while it is searched: then the next table has others. */
+struct member *backend_pick(struct backend_pool *pool, struct pick *pick)
+{
+    struct pool_table *table = NULL, *newest;
+    struct member *member = NULL;
+
+    if (pick->tried_count == PICK_TRIED_MAX)
+        return NULL;
+    while (!member && (newest = atomic_load_explicit(&pool->table, memory_order_acquire)) != table)
+        member = table_pick(pool, table = newest, pick);
     if (member)
         pick->tried[pick->tried_count++] = member;
     return member;

@@ -10,7 +10,7 @@ static struct reader {
     alignas(128) _Atomic uint64_t turns;
     _Atomic bool taken;
 } readers[READERS_MAX];
-static _Atomic uint32_t reader_count;
+static _Atomic uint32_t reader_count, graces;
 static _Thread_local struct reader *self;
 
 void snapshot_join(void)
@@ -68,6 +68,7 @@ static void grace_arrived(struct mail *mail)
 {
     struct grace *grace = container_of(mail, struct grace, mail);
 
+    atomic_fetch_sub(&graces, 1);
     grace->passed(grace);
 }
 
@@ -90,10 +91,11 @@ void grace_begin(struct grace *grace, struct worker *owner, grace_fn *passed)
     grace->passed = passed;
     grace->mail.run = grace_arrived;
     atomic_store(&grace->owner, owner);
+    atomic_fetch_add(&graces, 1);
     urcu_qsbr_call_rcu(&grace->head, grace_passed);
 }
 
-void grace_barrier(void)
+bool grace_pending(void)
 {
-    urcu_qsbr_barrier();
+    return atomic_load(&graces) > 0;
 }
