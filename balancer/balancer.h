@@ -42,6 +42,7 @@ struct open_request {
     /* Set by the session; all borrowed until confirmed or failed. */
     const struct open_events *events;
     struct addr source, destination; /* the user's address, and the one it asked for */
+    uint16_t port;                   /* of ours, that it came by: for servers given without one */
     const char *service;
     uint64_t connect_timeout_ns; /* servers only; a tunnel's services have their own */
     /* The member's while the open lasts. */
@@ -50,6 +51,7 @@ struct open_request {
 
 struct datagram_request {
     struct addr source, destination;
+    uint16_t port;
     const char *service;
 };
 
@@ -104,6 +106,7 @@ struct member {
     _Atomic uint32_t failed;   /* in a row */
     _Atomic uint32_t ejected;  /* in a row */
     _Atomic uint64_t out_until_ns;
+    _Atomic bool probed; /* and what came of it is not known yet */
     _Atomic uint64_t ejections;
     struct grace grace;
     struct mail mail; /* asks the owner whether it has ended */
@@ -115,9 +118,11 @@ struct member {
  * it on the new worker before it is dropped on the old one. */
 void member_hold(struct member *member, struct worker *worker);
 void member_drop(struct member *member, struct worker *worker);
-/* What came of an open: so many failures in a row eject it, one success lets it back. */
-void member_failed(struct member *member, struct worker *worker);
-void member_succeeded(struct member *member);
+/* What came of an open: so many failures in a row eject it, one success lets it back.  Failures
+ * that are our own (no memory, no descriptors) say nothing of it.  True: it is out, or back, just
+ * now. */
+bool member_failed(struct member *member, struct worker *worker, enum reason reason);
+bool member_succeeded(struct member *member);
 static inline uint32_t member_owner(const struct member *member)
 {
     return member->owner;
@@ -168,6 +173,7 @@ struct pick {
     const struct addr *source; /* the user's; source_hash only */
     const struct member *tried[PICK_TRIED_MAX];
     uint32_t tried_count;
+    bool met_full; /* one was passed over for its max_conn; set by backend_pick */
 };
 /* A member, held for the caller and noted in `pick`; NULL when none is left.  Of all tiers fit ones
  * come first, then suspect ones, then ejected ones: trying is better than refusing. */

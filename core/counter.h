@@ -12,18 +12,30 @@
     ROW(ACCEPTED,                  "connections accepted")                                         \
     ROW(ACCEPT_PAUSED,             "times accepting paused for want of descriptors or memory")     \
     ROW(LIMIT_MAX_CONNECTIONS,     "connections over max_connections closed")                      \
+    ROW(SOURCES_DENIED,            "connections and datagrams refused by allow and deny")          \
+    ROW(LIMIT_RATE,                "connections and datagrams refused by rate_limit")              \
+    ROW(PROXY_REFUSED,             "connections refused: PROXY header wrong, late or spoofed")     \
     ROW(SESSIONS_DONE,             "connections ended in order")                                   \
     ROW(SESSIONS_FAILED,           "connections ended by an error")                                \
     ROW(OPENS_RETRIED,             "opens tried on another member")                                \
     ROW(OPENS_FAILED,              "opens that no member took")                                    \
+    ROW(LIMIT_MAX_CONN,            "picks that passed over a server: its max_conn reached")        \
+    ROW(EJECTIONS,                 "servers ejected, or for longer, for failing in a row")         \
+    ROW(EJECTIONS_ENDED,           "ejected servers that came back")                               \
     ROW(BYTES_IN,                  "bytes from users")                                             \
     ROW(BYTES_OUT,                 "bytes to users")                                               \
+    ROW(SPLICES_ENTERED,           "directions of connections that moved to splice")               \
+    ROW(SPLICES_LEFT,              "directions that came back from it")                            \
+    ROW(SPLICE_BYTES,              "bytes moved by splice, of those above")                        \
+    ROW(SPLICE_NO_PIPE,            "times a bulky direction found no pipe and was copied")         \
     ROW(POOL_EMPTY,                "times a buffer pool was at its limit")                         \
     ROW(RECEIVE_DRY,               "receives that met an empty buffer group")                      \
     ROW(UDP_IN,                    "UDP datagrams from users")                                     \
     ROW(UDP_OUT,                   "UDP datagrams to users")                                       \
     ROW(UDP_SESSIONS,              "UDP sessions begun")                                           \
     ROW(LIMIT_UDP_SESSIONS,        "UDP datagrams dropped: udp_sessions reached")                  \
+    ROW(LIMIT_SESSIONS_PER_SOURCE, "UDP datagrams dropped: udp_sessions_per_source reached")       \
+    ROW(PROXY_TOO_LARGE,           "datagrams dropped: no room for the PROXY header")              \
     ROW(LIMIT_DATAGRAM_QUEUE,      "datagrams dropped: datagram_queue full")                       \
     ROW(DATAGRAM_TOO_LARGE,        "datagrams dropped: larger than the path takes")                \
     ROW(DATAGRAM_UNKNOWN,          "datagrams dropped: no such session")                           \

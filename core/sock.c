@@ -23,6 +23,8 @@ static int open_and_bind(struct os *os, const struct addr *addr, int type, int r
     if (fd < 0)
         return fd;
     rc = reuse ? set_int(os, fd, SOL_SOCKET, reuse, 1) : 0;
+    if (!rc && addr_family(addr) == AF_INET6)
+        rc = set_int(os, fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
     if (!rc)
         rc = os->bind(os, fd, addr);
     if (!rc)
@@ -33,8 +35,7 @@ static int open_and_bind(struct os *os, const struct addr *addr, int type, int r
 
 int sock_tcp_listen(struct os *os, const struct addr *addr, int backlog)
 {
-    int reuse = addr_family(addr) == AF_UNIX ? 0 : SO_REUSEADDR;
-    int fd = open_and_bind(os, addr, SOCK_STREAM, reuse);
+    int fd = open_and_bind(os, addr, SOCK_STREAM, SO_REUSEADDR);
     int rc;
 
     if (fd < 0)

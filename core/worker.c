@@ -17,7 +17,6 @@ static void worker_woke(void *context)
 
     snapshot_wake(); /* completions may read anything */
     worker->now_ns = worker->os->clock_ns(worker->os);
-    worker->active_ns = worker->now_ns;
 }
 
 static void worker_rang(struct op *op, struct op_result result)
@@ -64,6 +63,7 @@ static void worker_set(struct worker *worker, const struct worker_options *optio
         .ring = options->ring,
         .counters = options->counters,
         .log = options->log,
+        .access = options->access,
         .resolver = options->resolver,
         .index = options->index,
         .spin_ns = options->spin_ns,
@@ -72,6 +72,7 @@ static void worker_set(struct worker *worker, const struct worker_options *optio
     timers_init(&worker->timers);
     timer_init(&worker->trim_timer, worker_trim);
     list_init(&worker->tasks);
+    pipes_init(&worker->pipes, options->os);
     worker->ring->woke = worker_woke;
     worker->ring->woke_context = worker;
 }
@@ -123,11 +124,14 @@ void worker_release(struct worker *worker)
     if (!worker_drain(worker))
         return;
     must(list_empty(&worker->tasks));
+    while (atomic_load(&worker->posting)) /* its mail ran already; it is about to return */
+        worker->os->yield(worker->os);
     worker->os->close(worker->os, worker->event_fd);
     ring_group_close(worker->ring, &worker->udp_group);
     ring_group_close(worker->ring, &worker->tcp_group);
     ring_close(&worker->ring);
     vectors_store_release(&worker->vectors);
+    pipes_release(&worker->pipes);
     timers_release(&worker->timers);
     pools_free(&worker->pools);
 }
@@ -144,11 +148,13 @@ void worker_defer(struct worker *worker, struct task *task)
  * at the stack: one of the two sees the other. */
 void worker_post(struct worker *worker, struct mail *mail)
 {
+    atomic_fetch_add(&worker->posting, 1);
     mail->next = atomic_load_explicit(&worker->mailbox, memory_order_relaxed);
     while (!atomic_compare_exchange_weak(&worker->mailbox, &mail->next, mail))
         ;
     if (atomic_exchange(&worker->asleep, false))
         worker->os->event_ring(worker->os, worker->event_fd);
+    atomic_fetch_sub(&worker->posting, 1);
 }
 
 static bool worker_has_mail(struct worker *worker)
@@ -195,6 +201,11 @@ static uint64_t worker_deadline(const struct worker *worker, uint64_t deadline_n
     if (!list_empty(&worker->tasks) || timer_ns <= worker->now_ns)
         return 0;
     return timer_ns < deadline_ns ? timer_ns : deadline_ns;
+}
+
+static uint64_t worker_urgent(const struct worker *worker)
+{
+    return ring_stats(worker->ring)->completions - worker->patient;
 }
 
 /* Polls for a while before sleeping: being woken costs more than that.  1: completions ran. */
@@ -249,13 +260,15 @@ static int worker_enter(struct worker *worker, uint64_t deadline_ns)
 
 int worker_turn(struct worker *worker, uint64_t deadline_ns)
 {
-    uint64_t before_ns = worker->now_ns;
+    uint64_t before_ns = worker->now_ns, urgent = worker_urgent(worker);
     int rc = worker_enter(worker, worker_deadline(worker, deadline_ns));
 
     if (rc)
         return rc;
     if (worker->now_ns == before_ns) /* no completion read the clock */
         worker->now_ns = worker->os->clock_ns(worker->os);
+    if (worker_urgent(worker) != urgent)
+        worker->active_ns = worker->now_ns;
     worker_read_mail(worker);
     timers_run(&worker->timers, worker->now_ns);
     worker_run_tasks(worker);
@@ -267,7 +280,7 @@ int worker_turn(struct worker *worker, uint64_t deadline_ns)
 static bool worker_is_done(struct worker *worker)
 {
     return worker->stopping && ring_busy(worker->ring) == (uint32_t)worker->event_op.busy &&
-           list_empty(&worker->tasks) && !worker_has_mail(worker);
+           list_empty(&worker->tasks) && !worker_has_mail(worker) && !grace_pending(worker);
 }
 
 int worker_run(struct worker *worker)

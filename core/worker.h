@@ -16,6 +16,7 @@
 #include "core/list.h"
 #include "core/log.h"
 #include "core/os.h"
+#include "core/pipe.h"
 #include "core/ring.h"
 #include "core/timer.h"
 #include "core/vectors.h"
@@ -51,7 +52,7 @@ struct worker {
     struct ring *ring;
     struct pools *pools;
     struct counters *counters;
-    struct log_source *log;
+    struct log_source *log, *access; /* NULL: none */
     struct resolver *resolver; /* borrowed; may be NULL where only numeric addresses are used */
     uint32_t index;
     uint64_t spin_ns;
@@ -63,11 +64,15 @@ struct worker {
     struct timer trim_timer; /* set while the pools keep more than their reserve */
     struct list tasks;
     struct vectors_store vectors;
-    uint64_t active_ns; /* when completions last ran: only a busy worker spins */
+    struct pipes pipes;
+    uint64_t active_ns; /* when completions last ran that others wait for: only then it spins */
+    uint64_t patient;   /* completions, since the start, that nobody hurries for */
     bool stopping;
     /* Mailbox. */
     _Atomic(struct mail *) mailbox;
     _Atomic bool asleep;
+    _Atomic uint32_t posting; /* threads inside worker_post */
+    _Atomic uint32_t graces;  /* the snapshot's: mails that are still to come from it */
     int event_fd;
     uint64_t event_value;
     struct op event_op;
@@ -78,7 +83,7 @@ struct worker_options {
     struct ring *ring; /* taken, on failure too */
     struct pool_limits limits;
     struct counters *counters;
-    struct log_source *log;
+    struct log_source *log, *access;
     struct resolver *resolver;
     uint32_t index;
     uint64_t spin_ns;
@@ -87,6 +92,12 @@ int worker_init(struct worker *worker, const struct worker_options *options) MUS
 void worker_release(struct worker *worker); /* every end stopped and idle before */
 
 void worker_defer(struct worker *worker, struct task *task); /* no-op when already asked for */
+/* Of a completion: its flow is bulky and gains by sleeping, since more has then come at the next
+ * wake.  The worker does not spin for it. */
+static inline void worker_note_patient(struct worker *worker)
+{
+    worker->patient++;
+}
 static inline void task_cancel(struct task *task)
 {
     list_remove(&task->link);

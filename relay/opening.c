@@ -4,6 +4,7 @@
 
 #include "core/mem.h"
 #include "core/state.h"
+#include "relay/choice.h"
 
 enum { OPENING_KEEP_MAX = 64 * 1024 };
 
@@ -188,7 +189,7 @@ static void opening_confirmed(struct open_request *request)
 
     must(opening->state == OPENING_TALKING);
     opening_move(opening, OPENING_OVER);
-    member_succeeded(opening->member);
+    choice_succeeded(opening->options.pool, opening->member, opening->options.worker);
     opening->reason = REASON_DONE;
     opening_finish(opening);
 }
@@ -202,7 +203,7 @@ static void opening_failed(struct open_request *request, enum reason reason, boo
         return;
     }
     opening->reason = reason;
-    member_failed(opening->member, opening->options.worker);
+    choice_failed(opening->options.pool, opening->member, opening->options.worker, reason);
     opening->backend = NULL;
     if (!may_replay || opening->pick.tried_count > opening->options.retries) {
         opening_fail(opening, reason);
@@ -232,7 +233,7 @@ static void opening_run(struct task *task)
         opening_finish(opening);
         return;
     }
-    opening->member = backend_pick(opening->options.pool, &opening->pick);
+    opening->member = choice_pick(opening->options.pool, &opening->pick);
     if (!opening->member) {
         opening_fail(opening, opening->reason);
         return;
@@ -254,11 +255,15 @@ struct opening *opening_start(const struct opening_options *options, struct stre
     opening->request = (struct open_request){.events = &opening_events,
                                              .source = options->source,
                                              .destination = options->destination,
+                                             .port = options->port,
                                              .service = options->service,
                                              .connect_timeout_ns = options->connect_timeout_ns};
     opening->reason = REASON_NO_MEMBER;
     opening->user_limit = user->receive_limit;
     opening->user = user;
+    if (options->received)
+        queue_take_all(&opening->kept, options->received);
+    opening->user_ended = options->user_ended;
     task_init(&opening->task, opening_run);
     user->events = &opening_user_events;
     user->owner = opening;

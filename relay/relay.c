@@ -192,6 +192,7 @@ static int relay_make_pool(struct relay *relay, const struct backend_settings *b
     *pool = backend_pool_new(&(struct pool_options){.name = backend->name,
                                                     .balance = backend->balance,
                                                     .owner = relay->options.worker,
+                                                    .workers = relay->options.worker->index + 1,
                                                     .eject_after = backend->eject_after,
                                                     .eject_ns = backend->eject_ns,
                                                     .eject_max_ns = backend->eject_max_ns});

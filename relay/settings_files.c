@@ -1,4 +1,4 @@
-/* What settings need of the system: files that TLS reads, and descriptors. */
+/* What settings need of the system: files that TLS reads, ports and descriptors. */
 #include "relay/settings.h"
 
 static bool tls_serves(const struct settings *settings, const struct tls_settings *tls)
@@ -39,6 +39,15 @@ uint32_t settings_check_files(const struct settings *settings, FILE *errors)
     return count;
 }
 
+uint32_t listener_ports(const struct listener_settings *listener)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < listener->bind.count; i++)
+        count += 1u + listener->bind.items[i].last_port - addr_port(&listener->bind.items[i].addr);
+    return count;
+}
+
 uint32_t settings_descriptors(const struct settings *settings)
 {
     uint32_t count = 64; /* the ring, logs, events, certificates, and a few to accept with */
@@ -46,7 +55,7 @@ uint32_t settings_descriptors(const struct settings *settings)
     for (uint32_t i = 0; i < settings->tunnel_count; i++)
         count += settings->tunnels[i].listen.count;
     for (uint32_t i = 0; i < settings->listener_count; i++)
-        count += settings->listeners[i].bind.count *
+        count += listener_ports(&settings->listeners[i]) *
                  (settings->listeners[i].protocol == PROTOCOL_BOTH ? 2 : 1);
     return count + settings->client.server_count;
 }

@@ -9,7 +9,7 @@
 #include "relay/settings_rows.h"
 
 static int host_read(const struct option *option, struct option_input *input, const char *text,
-                     struct host *host)
+                     bool port_needed, struct host *host)
 {
     char name[sizeof host->name];
 
@@ -24,7 +24,7 @@ static int host_read(const struct option *option, struct option_input *input, co
     }
     if (host_port_split(text, name, &host->port))
         return option_refuse(input, "%s: %s is not HOST:PORT", option->name, text);
-    if (!host->port)
+    if (!host->port && port_needed)
         return option_refuse(input, "%s: %s has no port", option->name, text);
     memcpy(host->name, name, sizeof name);
     if (addr_from_host(&host->addr, name, host->port))
@@ -34,7 +34,7 @@ static int host_read(const struct option *option, struct option_input *input, co
 
 static int host_parse(const struct option *option, struct option_input *input, void *field)
 {
-    return host_read(option, input, input->value, field);
+    return host_read(option, input, input->value, true, field);
 }
 
 /* Cuts one `key=value` word off *rest; NULL: there is none left. */
@@ -128,8 +128,8 @@ static int server_word_read(const struct option *option, struct option_input *in
 }
 
 /* Cuts `value` into the address, which is read, and what follows it. */
-static int server_read(const struct option *option, struct option_input *input, struct host *host,
-                       struct server_line *line)
+static int server_read(const struct option *option, struct option_input *input, bool port_needed,
+                       struct host *host, struct server_line *line)
 {
     char *copy = mem_text(input->value), *rest = copy, *address, *word, *value;
     int rc;
@@ -137,7 +137,7 @@ static int server_read(const struct option *option, struct option_input *input, 
     if (!copy)
         return -ENOMEM;
     address = strsep(&rest, " \t");
-    rc = host_read(option, input, address, host);
+    rc = host_read(option, input, address, port_needed, host);
     while (!rc && (word = parameter_next(&rest, &value)))
         rc = server_word_read(option, input, line, word, value ? value : "");
     mem_free(copy);
@@ -180,7 +180,7 @@ static int backend_servers_parse(const struct option *option, struct option_inpu
                                ARRAY_COUNT(backend_parameters),
                                &server,
                                0};
-    int rc = server_read(option, input, &server.host, &line);
+    int rc = server_read(option, input, false, &server.host, &line);
 
     if (!rc)
         rc = backend_server_name(option, input, &server);
@@ -210,7 +210,7 @@ static int client_servers_parse(const struct option *option, struct option_input
     struct client_server server = {0}, *slot;
     struct server_line line = {.name = server.server_name,
                                .name_max = sizeof server.server_name - 1};
-    int rc = server_read(option, input, &server.host, &line);
+    int rc = server_read(option, input, true, &server.host, &line);
 
     if (rc)
         return rc;
@@ -253,7 +253,7 @@ const struct option_type option_host = {
     .name = "address", .form = "HOST:PORT or unix:PATH", .parse = host_parse,
     .size = sizeof(struct host)};
 const struct option_type option_backend_servers = {
-    .name = "server", .form = "HOST:PORT or unix:PATH, weight= tier= max_conn= name=", .parse = backend_servers_parse,
+    .name = "server", .form = "HOST:PORT, HOST or unix:PATH, weight= tier= max_conn= name=", .parse = backend_servers_parse,
     .release = backend_servers_release, .size = sizeof(uint32_t)};
 const struct option_type option_client_servers = {
     .name = "server", .form = "HOST:PORT, name=NAME", .parse = client_servers_parse,

@@ -134,7 +134,8 @@ static void server_config(const struct tunnel_settings *settings, struct quic_co
                                    .datagram_queue = settings->datagram_queue,
                                    .mtu = settings->mtu,
                                    .congestion = settings->congestion,
-                                   .always_retry = settings->always_retry};
+                                   .always_retry = settings->always_retry,
+                                   .code_of = wire_code_of_reset};
 }
 
 static int server_listen(struct tunnel_server *server, uint32_t index,
@@ -185,9 +186,11 @@ static bool server_make_parts(struct tunnel_server *server, char *error, size_t 
     size_t size = (settings->listen.count + 1) * sizeof(struct quic_endpoint *);
 
     server->endpoints = mem_new(size);
-    server->pool = backend_pool_new(&(struct pool_options){
-        .name = settings->name, .balance = settings->balance, .owner = server->worker});
-    if (server->endpoints && server->pool)
+    server->pool = backend_pool_new(&(struct pool_options){.name = settings->name,
+                                                           .balance = settings->balance,
+                                                           .owner = server->worker,
+                                                           .workers = server->worker->index + 1});
+    if (server->endpoints && server->pool && !table_init(&server->instances))
         return true;
     snprintf(error, error_size, "[tunnel %s] %s", settings->name, reason_text(REASON_NO_MEMORY));
     return false;
@@ -209,6 +212,7 @@ struct tunnel_server *tunnel_server_new(struct worker *worker,
     list_init(&server->members);
     task_init(&server->settling, server_settled);
     worker->os->random(worker->os, server->instance, sizeof(server->instance));
+    worker->os->random(worker->os, &server->instance_seed, sizeof(server->instance_seed));
     if (!server_make_parts(server, error, error_size) ||
         !server_load_tls(server, error, error_size))
         tunnel_server_free(&server);
@@ -226,6 +230,7 @@ void tunnel_server_free(struct tunnel_server **server)
     backend_pool_free(&s->pool);
     tls_context_free(&s->tls);
     mem_free(s->endpoints);
+    table_release(&s->instances);
     mem_free(s);
     *server = NULL;
 }

@@ -423,7 +423,7 @@ static const struct {
     const char *kind, *key, *lines, *line;
 } mistakes[] = {
     {"server",   NULL,      "workers = 4\n",                    "not in this version: workers = 4"                     },
-    {"backend",  "server",  "server = a\n",                     "server: a has no port"                                },
+    {"client",   "server",  "server = a\n",                     "server: a has no port"                                },
     {"backend",  "server",  "server = a:0\n",                   "server: a:0 is not HOST:PORT"                         },
     {"backend",  "server",  "server = a:65536\n",               "server: a:65536 is not HOST:PORT"                     },
     {"backend",  "server",  "server = srv:a\n",                 "not in this version: server = srv:NAME"               },
@@ -448,10 +448,14 @@ static const struct {
     {"tunnel",   NULL,      "stream_window = 9m\n",             "stream_window is above stream_window_max"             },
     {"tunnel",   NULL,      "stream_window_max = 17m\n",
      "stream_window_max is above connection_window_max"                                                                },
-    {"tunnel",   "listen",  "listen = unix:/x\n",               "not in this version: listen = unix:PATH"              },
-    {"listener", "bind",    "bind = 0.0.0.0:1-9\n",             "not in this version: a range of ports in bind"        },
+    {"tunnel",   "listen",  "listen = unix:/x\n",
+     "listen: unix:/x is not an address (192.0.2.1:80 or [2001:db8::1]:80)"                                            },
     {"listener", "bind",    "bind = localhost:1\n",
-     "bind: localhost:1 is not an address (192.0.2.1:80 or [2001:db8::1]:80)"                                          },
+     "bind: localhost:1 is not an address (192.0.2.1:80, 0.0.0.0:8000-8100, [2001:db8::1]:80 or unix:PATH)"            },
+    {"listener", NULL,      "accept_proxy = v1\n",              "accept_proxy: accept_proxy_from must say from whom"   },
+    {"listener", NULL,      "accept_proxy_from = ::1\n",        "accept_proxy_from: accept_proxy is no"                },
+    {"listener", NULL,      "rate_limit = 5\n",
+     "rate_limit: 5 is not a rate (100/s, 6/m or 100/s burst=200)"                                                     },
     {"listener", "backend", "backend = none\n",
      "backend: there is no [backend none] and no [tunnel none]"                                                        },
     {"listener", NULL,      "service = a/b\n",                  "service: a/b is not a name (A-Z a-z 0-9 _ . -)"       },
@@ -508,6 +512,62 @@ TEST(no_address_is_bound_twice)
     check(refuses(BACKEND LISTENER "bind = 127.0.0.1:5\nprotocol = both\n"
                                    "[listener c]\nbackend = b\nbind = 127.0.0.1:5\n",
                   "t.ini:9: 127.0.0.1:5 is bound already, at t.ini:5"));
+}
+
+TEST(runs_of_ports_and_paths_are_bound_once)
+{
+    check(refuses(BACKEND LISTENER "bind = 127.0.0.1:5-9\nbind = 127.0.0.1:9\n",
+                  "t.ini:6: 127.0.0.1:9 is bound already, at t.ini:5"));
+    check(refuses(BACKEND LISTENER "bind = 127.0.0.1:9\nbind = 0.0.0.0:5-10\n",
+                  "t.ini:6: 0.0.0.0:5-10 is bound already, at t.ini:5"));
+    check(accepts(BACKEND LISTENER "bind = 127.0.0.1:5-9\nbind = 127.0.0.1:10-20\n"));
+    check(refuses(BACKEND LISTENER "bind = unix:/x\nbind = unix:/x\n",
+                  "t.ini:6: unix:/x is bound already, at t.ini:5"));
+    check(accepts(BACKEND LISTENER "bind = unix:/x\nbind = unix:/y\n"));
+}
+
+TEST(a_server_without_a_port_needs_users_who_came_by_one)
+{
+    check(accepts("[backend b]\nserver = 10.0.0.1\n" LISTENER "bind = 127.0.0.1:5-9\n"));
+    check(refuses("[backend b]\nserver = 10.0.0.1\n" LISTENER "bind = unix:/x\n",
+                  "t.ini:5: bind: unix:PATH has no port, and neither has server 10.0.0.1 of "
+                  "[backend b]"));
+}
+
+TEST(udp_has_neither_paths_nor_the_first_version_of_proxy)
+{
+    check(refuses(BACKEND LISTENER "bind = unix:/x\nprotocol = both\n",
+                  "t.ini:5: bind: unix:PATH is for TCP only"));
+    check(refuses(BACKEND "send_proxy = v1\n" LISTENER "bind = 127.0.0.1:5\nprotocol = udp\n",
+                  "t.ini:5: backend: [backend b] sends PROXY v1, which is for TCP only"));
+    check(refuses(BACKEND LISTENER "bind = 127.0.0.1:5\nprotocol = udp\naccept_proxy = v2\n"
+                                   "accept_proxy_from = ::1\n",
+                  "t.ini:7: accept_proxy is for TCP only"));
+}
+
+TEST(a_run_of_ports_counts_a_descriptor_each)
+{
+    struct settings *settings =
+        parse(BACKEND LISTENER "bind = 127.0.0.1:1000-1999\nprotocol = both\n");
+
+    check(settings && settings_descriptors(settings) == 64 + 2000);
+    settings_free(&settings);
+}
+
+TEST(no_listener_leads_to_itself_through_others)
+{
+    check(refuses("[listener a]\nbind = 127.0.0.1:5\nbackend = b\n[backend b]\n"
+                  "server = 127.0.0.1:6\n[listener c]\nbind = 0.0.0.0:6\nbackend = d\n"
+                  "[backend d]\nserver = localhost:5\n",
+                  "t.ini:1: [listener a] leads to itself, through [listener c]"));
+    check(refuses("[listener a]\nbind = 0.0.0.0:5-9\nbackend = b\n[backend b]\n"
+                  "server = 127.0.0.1\n",
+                  "t.ini:1: [listener a] leads to itself"));
+    check(refuses("[listener a]\nbind = unix:/x\nbackend = b\n[backend b]\nserver = unix:/x\n",
+                  "t.ini:1: [listener a] leads to itself"));
+    check(accepts("[listener a]\nbind = 127.0.0.1:5\nbackend = b\n[backend b]\n"
+                  "server = 127.0.0.1:6\n[listener c]\nbind = 127.0.0.1:6\nbackend = d\n"
+                  "[backend d]\nserver = 10.0.0.1:5\n"));
 }
 
 TEST(no_listener_leads_to_itself)
