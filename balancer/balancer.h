@@ -17,6 +17,7 @@
 #include "core/reason.h"
 #include "core/snapshot.h"
 #include "core/stream.h"
+#include "core/traffic.h"
 #include "core/worker.h"
 
 struct member;
@@ -84,8 +85,9 @@ enum member_life { MEMBER_IN, MEMBER_LEFT, MEMBER_ENDING, MEMBER_ENDED };
 struct member_load {
     _Atomic uint64_t held, dropped; /* their difference: sessions that this worker picked */
     _Atomic uint64_t failures;
-    int64_t turn; /* weighted round robin: what it is owed on this worker */
-    uint64_t distance[12];
+    int64_t turn;           /* weighted round robin: what it is owed on this worker */
+    struct traffic traffic; /* what its sessions moved; read by that worker alone */
+    uint64_t distance[10];
 };
 
 struct member {
@@ -127,10 +129,24 @@ static inline uint32_t member_owner(const struct member *member)
 {
     return member->owner;
 }
+/* What a worker's sessions moved to and from it: that worker's alone. */
+static inline struct traffic *member_traffic(struct member *member, const struct worker *worker)
+{
+    return &member->loads[worker->index].traffic;
+}
 /* Sums over workers. */
 uint32_t member_active(const struct member *member);
 uint64_t member_total(const struct member *member);
 uint64_t member_failures(const struct member *member);
+static inline enum member_state member_state(const struct member *member)
+{
+    return atomic_load_explicit(&member->state, memory_order_relaxed);
+}
+/* How often in a row it was ejected since it last served. */
+static inline uint32_t member_ejected(const struct member *member)
+{
+    return atomic_load_explicit(&member->ejected, memory_order_relaxed);
+}
 
 enum balance {
     BALANCE_ROUND_ROBIN, /* exact on each worker, weights interleaved */

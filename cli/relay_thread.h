@@ -26,6 +26,7 @@ struct relay_thread {
     const struct settings *settings; /* borrowed until join, like the next two */
     struct log_source *log, *access; /* the worker's own; access NULL: none */
     struct resolver *resolver;
+    struct os *os;            /* NULL: Linux */
     const char *ring_without; /* accelerators not to use; NULL: none */
     pthread_t thread;
     int event_fd; /* poll it for reading: there is news */
@@ -42,13 +43,27 @@ struct relay_thread {
     pthread_mutex_t post_lock;
     bool takes_mail;
     struct mail drain_mail, stop_mail;
+    /* One at a time is under way: the worker's from the post until its word says that it is not. */
+    struct mail beat_mail, picture_mail;
+    _Atomic bool beating;
+    bool picturing; /* the control thread's: asked for, not taken */
+    _Atomic bool pictured;
+    struct status picture;
+    int picture_error;
 };
 
-/* The five fields above event_fd are the caller's to set.  0, or -errno: nothing was started. */
+/* The fields above thread are the caller's to set.  0, or -errno: nothing was started. */
 int relay_thread_start(struct relay_thread *thread) MUST_CHECK;
 uint32_t relay_thread_news(struct relay_thread *thread); /* all of it, since the start */
 void relay_thread_drain(struct relay_thread *thread);    /* once */
 void relay_thread_stop(struct relay_thread *thread);     /* once */
+/* Whether the worker has had a turn since this was last asked; true before it has begun. */
+bool relay_thread_moves(struct relay_thread *thread);
+/* Asks the worker for a picture of what it does; news come with it.  False: it takes no mail, or is
+ * at it already. */
+bool relay_thread_ask_picture(struct relay_thread *thread);
+/* The picture that was asked for, taken over (status_release).  False: it has not come. */
+bool relay_thread_take_picture(struct relay_thread *thread, struct status *picture, int *error);
 void relay_thread_join(struct relay_thread *thread);
 
 #endif

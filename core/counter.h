@@ -61,6 +61,11 @@
     ROW(MESSAGES_UNKNOWN,          "tunnel messages of an unknown kind skipped")                   \
     ROW(MESSAGES_INVALID,          "tunnel messages that broke the protocol")                      \
     ROW(RECONNECTS,                "tunnel connections tried again")                               \
+    ROW(ADMIN_REQUESTS,            "admin requests answered")                                      \
+    ROW(ADMIN_INVALID,             "admin requests that were not understood")                      \
+    ROW(LIMIT_ADMIN_CLIENTS,       "admin connections closed: too many at once")                   \
+    ROW(LIMIT_ADMIN_SIZE,          "admin connections closed: a request or answer too long")       \
+    ROW(LIMIT_ADMIN_TIME,          "admin connections closed: too slow")                           \
     ROW(LOG_DROPPED,               "log lines dropped: the log could not keep up")
 /* clang-format on */
 

@@ -8,6 +8,7 @@
 #include "core/sock.h"
 #include "relay/access.h"
 #include "relay/session.h"
+#include "relay/status.h"
 #include "relay/tcp_door.h"
 #include "relay/udp_door.h"
 
@@ -28,6 +29,9 @@ struct listener {
     struct udp_sessions datagrams;
     bool has_datagrams, datagrams_idle;
     uint64_t next_id;
+    /* What status tells. */
+    uint64_t accepted, refused;
+    struct traffic traffic;
     struct task task;
     bool closing, stopping, told_emptied, told_idle;
 };
@@ -104,10 +108,12 @@ static void listener_accepted(struct tcp_door *door, int fd)
     struct session *session;
 
     if (settings->max_connections && listener->session_count >= settings->max_connections) {
+        listener->refused++;
         listener_turn_away(listener, fd);
         return;
     }
     counter_add(worker->counters, COUNTER_ACCEPTED, 1);
+    listener->accepted++;
     sock_tcp_tune(worker->os, fd, &listener->tcp);
     session = session_start(&listener->frame, fd, ++listener->next_id);
     if (!session) {
@@ -214,6 +220,7 @@ static int listener_init_datagrams(struct listener *listener)
                                                  .max_per_source =
                                                      settings->udp_sessions_per_source,
                                                  .retries = listener->options.retries,
+                                                 .traffic = &listener->traffic,
                                                  .idle = listener_datagrams_idle,
                                                  .context = listener,
                                                  .emptied = listener_datagrams_emptied,
@@ -262,6 +269,8 @@ static void listener_set_frame(struct listener *listener)
         .connect_timeout_ns = options->connect_timeout_ns,
         .selection_timeout_ns = settings->selection_timeout_ns,
         .retries = options->retries,
+        .traffic = &listener->traffic,
+        .refused = &listener->refused,
         .accept_proxy = settings->accept_proxy,
         .ended = listener_session_ended,
         .context = listener,
@@ -368,6 +377,23 @@ int listener_start(struct listener *listener, char *error, size_t error_size)
 uint32_t listener_active(const struct listener *listener)
 {
     return listener->session_count + listener->datagrams.count;
+}
+
+void listener_status(const struct listener *listener, struct status_listener *status)
+{
+    const struct listener_settings *settings = listener->options.settings;
+
+    snprintf(status->name, sizeof(status->name), "%s", settings->name);
+    snprintf(status->backend, sizeof(status->backend), "%s", settings->backend);
+    status->protocol = settings->protocol;
+    if (listener_addr(listener, 0, &status->addr))
+        status->addr.length = 0; /* closed already */
+    status->connections = listener->session_count;
+    status->connections_total = listener->accepted;
+    status->refused_total = listener->refused;
+    status->traffic = listener->traffic;
+    status->udp_sessions = listener->datagrams.count;
+    status->udp_sessions_total = listener->datagrams.total;
 }
 
 void listener_close(struct listener *listener)

@@ -362,3 +362,71 @@ int relay_tunnel_addr(const struct relay *relay, const char *tunnel, struct addr
             return tunnel_server_addr(relay->tunnels[i], 0, addr);
     return -ENOENT;
 }
+
+static int relay_status_members(const struct relay *relay, const struct backend_pool *pool,
+                                uint32_t backend, struct status *status)
+{
+    for (uint32_t i = 0; i < backend_pool_count(pool); i++) {
+        struct member *member = backend_pool_member(pool, i);
+        struct status_member *to = status_add_member(status);
+
+        if (!to)
+            return -ENOMEM;
+        snprintf(to->name, sizeof(to->name), "%s", member->name);
+        to->backend = backend;
+        to->state = member_state(member);
+        to->active = member_active(member);
+        to->total = member_total(member);
+        to->failures = member_failures(member);
+        to->traffic = *member_traffic(member, relay->options.worker);
+    }
+    return 0;
+}
+
+static int relay_status_backend(const struct relay *relay, const struct backend_pool *pool,
+                                const char *name, bool tunnel, struct status *status)
+{
+    struct status_backend *backend = status_add_backend(status);
+
+    if (!backend)
+        return -ENOMEM;
+    snprintf(backend->name, sizeof(backend->name), "%s", name);
+    backend->tunnel = tunnel;
+    return pool ? relay_status_members(relay, pool, status->backend_count - 1, status) : 0;
+}
+
+static int relay_status_tunnel(const struct relay *relay, uint32_t index, struct status *status)
+{
+    struct tunnel_server *tunnel = relay->tunnels[index];
+    int rc = relay_status_backend(relay, tunnel_server_pool(tunnel),
+                                  relay->settings->tunnels[index].name, true, status);
+    struct status_backend *backend = rc ? NULL : &status->backends[status->backend_count - 1];
+
+    if (!backend)
+        return rc;
+    if (tunnel_server_addr(tunnel, 0, &backend->addr))
+        backend->addr.length = 0;
+    return tunnel_server_status(tunnel, status->backend_count - 1, status);
+}
+
+int relay_status(const struct relay *relay, struct status *status)
+{
+    const struct settings *settings = relay->settings;
+    int rc = 0;
+
+    for (uint32_t i = 0; !rc && i < settings->listener_count; i++) {
+        struct status_listener *listener = status_add_listener(status);
+
+        if (!listener)
+            return -ENOMEM;
+        listener_status(relay->listeners[i], listener);
+    }
+    for (uint32_t i = 0; !rc && i < settings->backend_count; i++)
+        rc =
+            relay_status_backend(relay, relay->pools[i], settings->backends[i].name, false, status);
+    for (uint32_t i = 0; !rc && i < settings->tunnel_count; i++)
+        rc = relay_status_tunnel(relay, i, status);
+    if (!rc && relay->client)
+        rc = tunnel_client_status(relay->client, status);
+    return rc;
+}

@@ -11,6 +11,7 @@
 
 #include "core/worker.h"
 #include "relay/settings.h"
+#include "relay/status.h"
 
 struct relay;
 
@@ -36,5 +37,9 @@ void relay_free(struct relay **relay); /* after ended(), or before relay_start *
 /* Where a listener or tunnel is bound (port 0 has become a real one). 0 or -ENOENT. */
 int relay_listener_addr(const struct relay *relay, const char *listener, struct addr *addr);
 int relay_tunnel_addr(const struct relay *relay, const char *tunnel, struct addr *addr);
+
+/* What it is doing now, added to `status` (status_release).  On the worker's thread.  0 or -ENOMEM.
+ */
+int relay_status(const struct relay *relay, struct status *status) MUST_CHECK;
 
 #endif

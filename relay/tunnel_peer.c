@@ -147,6 +147,7 @@ static void peer_take_register(struct tunnel_peer *peer, const struct wire_regis
     peer_move(peer, PEER_REGISTERED);
     counter_add(peer->server->worker->counters, COUNTER_REGISTERED, 1);
     peer_log(peer, LOG_INFO, "tunnel client registered", REASON_DONE, reg->label);
+    peer->version = version;
     peer_answer(peer, version, reg->features);
     if (peer->state == PEER_REGISTERED)
         peer_wake_in(peer, peer->server->settings->heartbeat_ns);

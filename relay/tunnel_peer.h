@@ -69,6 +69,7 @@ struct tunnel_peer {
     struct tunnel_watch watch;
     struct timer timer;            /* to register; then from heartbeat to heartbeat */
     char name[SETTINGS_NAME_SIZE]; /* the identity, once allowed */
+    uint16_t version;              /* of the protocol, once registered */
     uint8_t slot;
     uint8_t state;
 };
