@@ -228,10 +228,13 @@ TEST(max_conn_is_exact)
     fakes[0].member.max_conn = 2;
     fakes[1].member.max_conn = 1;
     pool = pool_add(backend_pool_new(&(struct pool_options){.name = "web"}), 2);
-    check(picked(pool) == 0 && picked(pool) == 1 && picked(pool) == 0);
+    check(picked(pool) == 0);
+    check(picked(pool) == 1);
+    check(picked(pool) == 0);
     check(picked(pool) == -1);
     member_drop(&fakes[1].member, &worker);
-    check(picked(pool) == 1 && picked(pool) == -1);
+    check(picked(pool) == 1);
+    check(picked(pool) == -1);
     pool_end(pool);
 }
 

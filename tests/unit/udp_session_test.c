@@ -21,6 +21,7 @@ struct far_end {
 static struct scene {
     struct real_worker real;
     struct listener_settings settings;
+    struct traffic traffic;
     struct gate gate;
     struct backend_pool *pool;
     struct member member;
@@ -85,6 +86,7 @@ static bool scene_open(uint32_t max, uint32_t max_per_source)
                                            .timeout_ns = OPTION_SECOND,
                                            .max = max,
                                            .max_per_source = max_per_source,
+                                           .traffic = &scene.traffic,
                                            .idle = sessions_idle};
 
     memset(&scene, 0, sizeof(scene));
