@@ -2,6 +2,8 @@
 
 #include <errno.h>
 
+#include "core/snapshot.h"
+
 enum {
     TCP_CHUNKS = 64, /* published for receives; few enough to stay in the second-level cache */
     UDP_CHUNKS = 16,
@@ -13,6 +15,7 @@ static void worker_woke(void *context)
 {
     struct worker *worker = context;
 
+    snapshot_wake(); /* completions may read anything */
     worker->now_ns = worker->os->clock_ns(worker->os);
 }
 
@@ -124,6 +127,8 @@ void worker_release(struct worker *worker)
     if (!worker_drain(worker))
         return;
     must(list_empty(&worker->tasks));
+    while (atomic_load(&worker->posting)) /* its mail ran already; it is about to return */
+        worker->os->yield(worker->os);
     worker->os->close(worker->os, worker->event_fd);
     ring_group_close(worker->ring, &worker->udp_group);
     ring_group_close(worker->ring, &worker->tcp_group);
@@ -146,11 +151,13 @@ void worker_defer(struct worker *worker, struct task *task)
  * at the stack: one of the two sees the other. */
 void worker_post(struct worker *worker, struct mail *mail)
 {
+    atomic_fetch_add(&worker->posting, 1);
     mail->next = atomic_load_explicit(&worker->mailbox, memory_order_relaxed);
     while (!atomic_compare_exchange_weak(&worker->mailbox, &mail->next, mail))
         ;
     if (atomic_exchange(&worker->asleep, false))
         worker->os->event_ring(worker->os, worker->event_fd);
+    atomic_fetch_sub(&worker->posting, 1);
 }
 
 static bool worker_has_mail(struct worker *worker)
@@ -232,7 +239,11 @@ static int worker_sleep(struct worker *worker, uint64_t deadline_ns)
     int rc;
 
     atomic_store(&worker->asleep, true);
-    rc = ring_turn(worker->ring, worker_has_mail(worker) ? 0 : deadline_ns);
+    if (worker_has_mail(worker))
+        deadline_ns = 0;
+    snapshot_sleep();
+    rc = ring_turn(worker->ring, deadline_ns);
+    snapshot_wake();
     atomic_store(&worker->asleep, false);
     return rc;
 }
@@ -265,24 +276,25 @@ int worker_turn(struct worker *worker, uint64_t deadline_ns)
     timers_run(&worker->timers, worker->now_ns);
     worker_run_tasks(worker);
     worker_trim_later(worker);
+    snapshot_turn();
     return 0;
 }
 
 static bool worker_is_done(struct worker *worker)
 {
     return worker->stopping && ring_busy(worker->ring) == (uint32_t)worker->event_op.busy &&
-           list_empty(&worker->tasks) && !worker_has_mail(worker);
+           list_empty(&worker->tasks) && !worker_has_mail(worker) && !grace_pending(worker);
 }
 
 int worker_run(struct worker *worker)
 {
-    while (!worker_is_done(worker)) {
-        int rc = worker_turn(worker, UINT64_MAX);
+    int rc = 0;
 
-        if (rc)
-            return rc;
-    }
-    return 0;
+    snapshot_join();
+    while (!rc && !worker_is_done(worker))
+        rc = worker_turn(worker, UINT64_MAX);
+    snapshot_leave();
+    return rc;
 }
 
 void worker_stop(struct worker *worker)

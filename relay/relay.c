@@ -189,7 +189,13 @@ void relay_stop(struct relay *relay)
 static int relay_make_pool(struct relay *relay, const struct backend_settings *backend,
                            struct backend_pool **pool)
 {
-    *pool = backend_pool_new(backend->name, backend->balance);
+    *pool = backend_pool_new(&(struct pool_options){.name = backend->name,
+                                                    .balance = backend->balance,
+                                                    .owner = relay->options.worker,
+                                                    .workers = relay->options.worker->index + 1,
+                                                    .eject_after = backend->eject_after,
+                                                    .eject_ns = backend->eject_ns,
+                                                    .eject_max_ns = backend->eject_max_ns});
     if (!*pool)
         return -ENOMEM;
     for (uint32_t i = 0; i < backend->server_count; i++) {
@@ -357,28 +363,28 @@ int relay_tunnel_addr(const struct relay *relay, const char *tunnel, struct addr
     return -ENOENT;
 }
 
-static int relay_status_members(const struct backend_pool *pool, uint32_t backend,
-                                struct status *status)
+static int relay_status_members(const struct relay *relay, const struct backend_pool *pool,
+                                uint32_t backend, struct status *status)
 {
     for (uint32_t i = 0; i < backend_pool_count(pool); i++) {
-        const struct member *member = backend_pool_member(pool, i);
+        struct member *member = backend_pool_member(pool, i);
         struct status_member *to = status_add_member(status);
 
         if (!to)
             return -ENOMEM;
         snprintf(to->name, sizeof(to->name), "%s", member->name);
         to->backend = backend;
-        to->state = member->state;
-        to->active = member->active;
-        to->total = member->total;
-        to->failures = member->failures;
-        to->traffic = member->traffic;
+        to->state = member_state(member);
+        to->active = member_active(member);
+        to->total = member_total(member);
+        to->failures = member_failures(member);
+        to->traffic = *member_traffic(member, relay->options.worker);
     }
     return 0;
 }
 
-static int relay_status_backend(const struct backend_pool *pool, const char *name, bool tunnel,
-                                struct status *status)
+static int relay_status_backend(const struct relay *relay, const struct backend_pool *pool,
+                                const char *name, bool tunnel, struct status *status)
 {
     struct status_backend *backend = status_add_backend(status);
 
@@ -386,14 +392,14 @@ static int relay_status_backend(const struct backend_pool *pool, const char *nam
         return -ENOMEM;
     snprintf(backend->name, sizeof(backend->name), "%s", name);
     backend->tunnel = tunnel;
-    return pool ? relay_status_members(pool, status->backend_count - 1, status) : 0;
+    return pool ? relay_status_members(relay, pool, status->backend_count - 1, status) : 0;
 }
 
 static int relay_status_tunnel(const struct relay *relay, uint32_t index, struct status *status)
 {
     struct tunnel_server *tunnel = relay->tunnels[index];
-    int rc = relay_status_backend(tunnel_server_pool(tunnel), relay->settings->tunnels[index].name,
-                                  true, status);
+    int rc = relay_status_backend(relay, tunnel_server_pool(tunnel),
+                                  relay->settings->tunnels[index].name, true, status);
     struct status_backend *backend = rc ? NULL : &status->backends[status->backend_count - 1];
 
     if (!backend)
@@ -416,7 +422,8 @@ int relay_status(const struct relay *relay, struct status *status)
         listener_status(relay->listeners[i], listener);
     }
     for (uint32_t i = 0; !rc && i < settings->backend_count; i++)
-        rc = relay_status_backend(relay->pools[i], settings->backends[i].name, false, status);
+        rc =
+            relay_status_backend(relay, relay->pools[i], settings->backends[i].name, false, status);
     for (uint32_t i = 0; !rc && i < settings->tunnel_count; i++)
         rc = relay_status_tunnel(relay, i, status);
     if (!rc && relay->client)

@@ -32,6 +32,7 @@ struct server_member {
 
 struct server_open {
     struct server_member *member;
+    struct worker *worker; /* whose ring it is opened on */
     struct open_request *request;
     struct list link; /* in `waiting`, until the name is known */
     struct stream *stream;
@@ -62,6 +63,8 @@ static void server_member_ask(struct server_member *server);
 
 static bool server_member_is_stale(const struct server_member *server)
 {
+    if (server->server->host.addr.length)
+        return false;
     return !server->resolved_ns || server->worker->now_ns - server->resolved_ns > server->ttl_ns;
 }
 
@@ -108,7 +111,7 @@ static void server_open_task(struct task *task)
 static void server_open_fail_later(struct server_open *open, enum reason reason)
 {
     open->reason = reason;
-    worker_defer(open->member->worker, &open->task);
+    worker_defer(open->worker, &open->task);
 }
 
 static void server_open_connect(struct server_open *open);
@@ -127,7 +130,7 @@ static bool server_open_goes_on(struct server_open *open)
         server_open_connect(open);
         return true;
     }
-    if (!server->server->host.addr.length && server_member_is_stale(server))
+    if (server_member_is_stale(server))
         server_member_ask(server);
     return false;
 }
@@ -178,8 +181,8 @@ static void server_open_connected(struct tcp_connect *connect, struct stream *st
         return;
     }
     open->stream = stream;
-    if (!proxy_send(open->member->worker, stream, open->member->backend->send_proxy,
-                    &request->source, &request->destination)) {
+    if (!proxy_send(open->worker, stream, open->member->backend->send_proxy, &request->source,
+                    &request->destination)) {
         server_open_discard(open, REASON_NO_MEMORY);
         return;
     }
@@ -204,7 +207,7 @@ static void server_open_connect(struct server_open *open)
     }
     snprintf(options.congestion, sizeof(options.congestion), "%s", server->backend->tcp_congestion);
     open->connecting = true;
-    tcp_connect_start(&open->connect, server->worker, &addr, &options,
+    tcp_connect_start(&open->connect, open->worker, &addr, &options,
                       server->backend->connect_timeout_ns, server_open_connected);
 }
 
@@ -218,7 +221,8 @@ static void server_member_resolved(struct resolve_request *resolve)
 
     server->asked = false;
     server->resolved_ns = server->worker->now_ns;
-    server->ttl_ns = ttl_s * 1000000000ull;
+    server->ttl_ns =
+        server->backend->resolve_ns ? server->backend->resolve_ns : ttl_s * 1000000000ull;
     if (!resolve->error) {
         server->addr_count = resolve->count;
         server->addr_next = 0;
@@ -251,7 +255,8 @@ static void server_member_ask(struct server_member *server)
 
 /* ---- the member ---- */
 
-static int server_member_open(struct member *member, struct open_request *request)
+static int server_member_open(struct member *member, struct worker *worker,
+                              struct open_request *request)
 {
     struct server_member *server = server_member_of(member);
     struct server_open *open = mem_new(sizeof(*open));
@@ -259,12 +264,13 @@ static int server_member_open(struct member *member, struct open_request *reques
     if (!open)
         return -ENOMEM;
     open->member = server;
+    open->worker = worker;
     open->request = request;
     request->member_state = open;
     server->open_count++;
     list_init(&open->link);
     task_init(&open->task, server_open_task);
-    if (server_member_is_stale(server) && !server->addr_count)
+    if (server_member_is_stale(server)) /* meanwhile the old answer stands */
         server_member_ask(server);
     if (!server->addr_count && server->asked)
         list_append(&server->waiting, &open->link);
@@ -303,6 +309,7 @@ static const struct datagram_events discarded_datagram_events = {
 
 /* Puts the PROXY header's stand-in before `end`.  NULL, and the end goes away, without memory. */
 static struct datagram_end *server_member_tell(const struct server_member *server,
+                                               struct worker *worker,
                                                const struct datagram_request *request,
                                                struct datagram_end *end, enum reason *reason)
 {
@@ -310,8 +317,8 @@ static struct datagram_end *server_member_tell(const struct server_member *serve
 
     if (server->backend->send_proxy == SEND_PROXY_NO)
         return end;
-    teller = proxy_datagram_new(server->worker, end, server->backend->send_proxy_udp,
-                                &request->source, &request->destination);
+    teller = proxy_datagram_new(worker, end, server->backend->send_proxy_udp, &request->source,
+                                &request->destination);
     if (teller)
         return teller;
     end->events = &discarded_datagram_events;
@@ -321,6 +328,7 @@ static struct datagram_end *server_member_tell(const struct server_member *serve
 }
 
 static struct datagram_end *server_member_open_datagrams(struct member *member,
+                                                         struct worker *worker,
                                                          const struct datagram_request *request,
                                                          enum reason *reason)
 {
@@ -329,19 +337,19 @@ static struct datagram_end *server_member_open_datagrams(struct member *member,
     struct addr addr;
     int error;
 
+    if (server_member_is_stale(server)) /* meanwhile the old answer stands */
+        server_member_ask(server);
     if (!server->addr_count) {
-        if (server_member_is_stale(server))
-            server_member_ask(server);
         *reason = REASON_NAME_UNKNOWN;
         return NULL;
     }
     addr = server_member_addr(server, request->port);
-    end = udp_end_new(server->worker, &addr, &error);
+    end = udp_end_new(worker, &addr, &error);
     if (!end) {
         *reason = reason_of_errno(error);
         return NULL;
     }
-    return server_member_tell(server, request, end, reason);
+    return server_member_tell(server, worker, request, end, reason);
 }
 
 static void server_member_unused(struct member *member)
@@ -368,6 +376,10 @@ struct member *server_member_new(struct worker *worker, const struct backend_set
     if (!made)
         return NULL;
     made->member.ops = &server_member_ops;
+    made->member.owner = MEMBER_ANYWHERE;
+    made->member.weight = server->weight;
+    made->member.tier = server->tier;
+    made->member.max_conn = server->max_conn;
     snprintf(made->member.name, sizeof(made->member.name), "%s", server->name);
     made->worker = worker;
     made->backend = backend;

@@ -41,7 +41,7 @@ static void session_finish(struct session *session, enum reason reason)
                 1);
     session_log(session, reason);
     if (session->member)
-        member_drop(session->member);
+        member_drop(session->member, frame->worker);
     queue_clear(&session->received);
     frame->ended(frame->context, session);
     mem_free(session);
@@ -108,7 +108,7 @@ static void session_opened(void *context, const struct opened *opened)
     pump_start(&session->splice.pump, frame->worker, opened->user, opened->backend, &frame->limits,
                session_pumped);
     session->splice.pump.listener_traffic = frame->traffic;
-    session->splice.pump.member_traffic = &opened->member->traffic;
+    session->splice.pump.member_traffic = member_traffic(opened->member, frame->worker);
     pump_moved(&session->splice.pump, opened->user, opened->user_bytes);
     session->splice.pump.client_ended = opened->user_ended;
     splice_start(&session->splice, frame->zero_copy);
