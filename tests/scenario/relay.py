@@ -284,12 +284,15 @@ def ten_thousand_connections_opened_and_dropped_leave_nothing(lab, set_stage):
 
     def drop(count):
         for _ in range(count):
-            reset(connect(stage.address))  # whatever has become of it behind the listener
-    drop(2000)
+            try:
+                reset(connect(stage.address))  # whatever has become of it behind the listener
+            except ConnectionResetError:
+                pass  # refused for a limit before connect returned
+    drop(5000)  # the allocator keeps what this needed at its peak, and no more after it
     before = [program.memory() for program in stage.programs]
-    drop(8000)
+    drop(5000)
     for program, was in zip(stage.programs, before):
         until(lambda p=program, w=was: p.memory() - w < 8 * MIB or lab.sanitized(p),
-              f"{program.name} gives its memory back")
+              f"{program.name} needs no more memory than before")
     until(lambda: is_served(stage.address), "it serves on, once the last of them is through")
     echo_once(stage.address)
