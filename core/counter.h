@@ -49,6 +49,10 @@
     ROW(MESSAGES_UNKNOWN,          "tunnel messages of an unknown kind skipped")                   \
     ROW(MESSAGES_INVALID,          "tunnel messages that broke the protocol")                      \
     ROW(RECONNECTS,                "tunnel connections tried again")                               \
+    ROW(HANDED_DATAGRAMS,          "QUIC datagrams handed to the worker that they were for")            \
+    ROW(LIMIT_HANDED,              "datagrams dropped: the other worker has too many of ours")       \
+    ROW(HANDED_CONNECTIONS,        "connections handed to the worker that has their tunnel")         \
+    ROW(HANDED_SESSIONS,           "UDP sessions carried to the worker that has their tunnel")       \
     ROW(LOG_DROPPED,               "log lines dropped: the log could not keep up")
 /* clang-format on */
 
