@@ -19,7 +19,7 @@
 #include "core/tls.h"
 #include "quic/quic.h"
 
-enum { SETTINGS_NAME_SIZE = 65 };
+enum { SETTINGS_NAME_SIZE = 65, SETTINGS_WORKERS_MAX = 64 };
 
 /* A host to be resolved, or an address already. */
 struct host {
@@ -33,9 +33,15 @@ enum send_proxy { SEND_PROXY_NO, SEND_PROXY_V1, SEND_PROXY_V2 };
 enum tunnel_auth { TUNNEL_AUTH_MTLS };
 enum tunnel_replay { REPLAY_UNSEEN, REPLAY_REFUSED };
 
+struct cpu_list {
+    uint16_t *items;
+    uint32_t count;
+};
+
 /* [server] or [client]: the process */
 struct process_settings {
-    uint32_t workers;
+    uint32_t workers;     /* 0: auto, until whoever loaded it has found out how many that is */
+    struct cpu_list cpus; /* empty: wherever the system puts them */
     uint64_t spin_ns;
     uint32_t nofile; /* 0: auto */
     uint64_t drain_timeout_ns;
@@ -151,7 +157,8 @@ void settings_free(struct settings **settings);
 /* Opens every [tls] as a server or client would, and names what is wrong with its files in the same
  * form.  Needs tls_global_init.  How many errors there were. */
 uint32_t settings_check_files(const struct settings *settings, FILE *errors);
-/* Descriptors that the listeners, tunnels and servers take before anybody connects. */
+/* Descriptors that the listeners, tunnels and servers of all workers take before anybody connects.
+ */
 uint32_t settings_descriptors(const struct settings *settings);
 /* All options, section by section, as the README's reference. */
 void settings_reference(FILE *out);

@@ -1,6 +1,8 @@
 /* What settings need of the system: files that TLS reads, and descriptors. */
 #include "relay/settings.h"
 
+enum { DESCRIPTORS_PER_WORKER = 4 }; /* its ring, its events, and a little */
+
 static bool tls_serves(const struct settings *settings, const struct tls_settings *tls)
 {
     for (uint32_t i = 0; i < settings->tunnel_count; i++)
@@ -39,14 +41,26 @@ uint32_t settings_check_files(const struct settings *settings, FILE *errors)
     return count;
 }
 
+/* A socket per worker; a path has but one. */
+static uint32_t binds_descriptors(const struct addr_list *binds, uint32_t workers)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < binds->count; i++)
+        count += addr_family(&binds->items[i]) == AF_UNIX ? 1 : workers;
+    return count;
+}
+
 uint32_t settings_descriptors(const struct settings *settings)
 {
-    uint32_t count = 64; /* the ring, logs, events, certificates, and a few to accept with */
+    uint32_t workers = settings->process.workers ? settings->process.workers : 1;
+    uint32_t count = 64; /* a ring, logs, events, certificates, and a few to accept with */
 
+    count += (workers - 1) * DESCRIPTORS_PER_WORKER;
     for (uint32_t i = 0; i < settings->tunnel_count; i++)
-        count += settings->tunnels[i].listen.count;
+        count += binds_descriptors(&settings->tunnels[i].listen, workers);
     for (uint32_t i = 0; i < settings->listener_count; i++)
-        count += settings->listeners[i].bind.count *
+        count += binds_descriptors(&settings->listeners[i].bind, workers) *
                  (settings->listeners[i].protocol == PROTOCOL_BOTH ? 2 : 1);
     return count + settings->client.server_count;
 }

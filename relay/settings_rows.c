@@ -4,7 +4,6 @@
 
 /* clang-format off */
 static const struct option_choice auto_or_number[] = {{"auto", 0, false}, {0}};
-static const struct option_choice auto_or_one[] = {{"auto", 1, false}, {0}};
 static const struct option_choice log_levels[] = {
     {"debug", LOG_DEBUG, false}, {"info", LOG_INFO, false}, {"warn", LOG_WARN, false},
     {"error", LOG_ERROR, false}, {0}};
@@ -34,9 +33,13 @@ static const struct option_choice send_proxies[] = {
     {"no", SEND_PROXY_NO, false}, {"v1", SEND_PROXY_V1, false}, {"v2", SEND_PROXY_V2, false}, {0}};
 
 static const struct option process_options[] = {
-    OPTION(count, process_settings, workers, "workers", "auto", 1, 1, RELOAD_RESTART,
-           "Rings, each with a thread of its own; auto is 1 in this version.",
-           .choices = auto_or_one, .later_above = true),
+    OPTION(count, process_settings, workers, "workers", "auto", 1,
+           SETTINGS_WORKERS_MAX, RELOAD_RESTART,
+           "Rings, each with a thread of its own; auto is one per core it may run on.",
+           .choices = auto_or_number),
+    OPTION(cpus, process_settings, cpus, "cpus", NULL, 0, SETTINGS_WORKERS_MAX, RELOAD_RESTART,
+           "Cores that workers are pinned to, one after the other, such as 0,2-5.",
+           .repeatable = true),
     OPTION(count, process_settings, nofile, "nofile", "auto", 64, 1u << 30, RELOAD_RESTART,
            "Descriptors the process may have; auto is all that the system lets it have.",
            .choices = auto_or_number),
@@ -50,7 +53,7 @@ static const struct option process_options[] = {
            "How long a worker looks for work before it sleeps."),
 };
 static const char *const process_later[] = {
-    "cpus", "user", "group", "pid_file", "state_dir", "sandbox", "memory_limit", NULL};
+    "user", "group", "pid_file", "state_dir", "sandbox", "memory_limit", NULL};
 
 static const struct option log_options[] = {
     OPTION(choice, log_settings, level, "level", "info", 0, 0, RELOAD_LIVE,

@@ -382,7 +382,7 @@ TEST(a_whole_file_is_taken_with_its_defaults)
 
     compose("server", NULL, "");
     settings = parse(document);
-    check(settings && settings->process.workers == 1 && settings->process.nofile == 0);
+    check(settings && settings->process.workers == 0 && settings->process.nofile == 0);
     check(settings->process.spin_ns == 50 * OPTION_US);
     check(settings->log.level == LOG_INFO && strcmp(settings->log.file, "stderr") == 0);
     check(settings->tunnel_count == 1 && settings->tunnels[0].tls == &settings->tls[0]);
@@ -422,41 +422,45 @@ TEST(a_client_alone_has_the_options_of_the_process)
 static const struct {
     const char *kind, *key, *lines, *line;
 } mistakes[] = {
-    {"server",   NULL,      "workers = 4\n",                "not in this version: workers = 4"                     },
-    {"backend",  "server",  "server = a\n",                 "server: a has no port"                                },
-    {"backend",  "server",  "server = a:0\n",               "server: a:0 is not HOST:PORT"                         },
-    {"backend",  "server",  "server = a:65536\n",           "server: a:65536 is not HOST:PORT"                     },
-    {"backend",  "server",  "server = srv:a\n",             "not in this version: server = srv:NAME"               },
-    {"backend",  "server",  "server = a:1 weight=2\n",      "not in this version: weight"                          },
-    {"backend",  "server",  "server = a:1 tier=vip\n",      "not in this version: tier"                            },
-    {"backend",  "server",  "server = a:1 max_conn=1\n",    "not in this version: max_conn"                        },
-    {"backend",  "server",  "server = a:1 nonsense=1\n",    "server: unknown parameter: nonsense"                  },
-    {"backend",  "server",  "server = a:1 name=\n",         "server: name: empty value"                            },
-    {"backend",  "server",  "server = a:1 name=a name=b\n", "server: parameter given twice: name"                  },
+    {"server",   NULL,      "cpus = 0,x\n",                 "cpus: x is not a core or a run of cores (0 to 1023)"   },
+    {"server",   NULL,      "cpus = 5-3\n",                 "cpus: 5-3 is not a core or a run of cores (0 to 1023)" },
+    {"server",   NULL,      "cpus = 1024\n",                "cpus: 1024 is not a core or a run of cores (0 to 1023)"},
+    {"server",   NULL,      "cpus = 1,0-2\n",               "cpus: given twice: 1"                                  },
+    {"server",   NULL,      "cpus = 0-64\n",                "cpus: more than 64 of them"                            },
+    {"backend",  "server",  "server = a\n",                 "server: a has no port"                                 },
+    {"backend",  "server",  "server = a:0\n",               "server: a:0 is not HOST:PORT"                          },
+    {"backend",  "server",  "server = a:65536\n",           "server: a:65536 is not HOST:PORT"                      },
+    {"backend",  "server",  "server = srv:a\n",             "not in this version: server = srv:NAME"                },
+    {"backend",  "server",  "server = a:1 weight=2\n",      "not in this version: weight"                           },
+    {"backend",  "server",  "server = a:1 tier=vip\n",      "not in this version: tier"                             },
+    {"backend",  "server",  "server = a:1 max_conn=1\n",    "not in this version: max_conn"                         },
+    {"backend",  "server",  "server = a:1 nonsense=1\n",    "server: unknown parameter: nonsense"                   },
+    {"backend",  "server",  "server = a:1 name=\n",         "server: name: empty value"                             },
+    {"backend",  "server",  "server = a:1 name=a name=b\n", "server: parameter given twice: name"                   },
     {"backend",  "server",  "server = a:1 name=a/b\n",
-     "server: name: a/b is not a name (A-Z a-z 0-9 _ . -)"                                                         },
-    {"client",   "server",  "server = unix:/x\n",           "server: a tunnel needs HOST:PORT, not a path"         },
-    {"client",   "tls",     "tls = none\n",                 "tls: there is no [tls none]"                          },
-    {"client",   NULL,      "reconnect_min = 31s\n",        "reconnect_min is above reconnect_max"                 },
-    {"tunnel",   "tls",     "tls = none\n",                 "tls: there is no [tls none]"                          },
-    {"tunnel",   NULL,      "heartbeat = 30s\n",            "heartbeat is not below health_timeout"                },
-    {"tunnel",   NULL,      "idle_timeout = 9s\n",          NULL                                                   },
-    {"tunnel",   NULL,      "stream_window = 9m\n",         "stream_window is above stream_window_max"             },
+     "server: name: a/b is not a name (A-Z a-z 0-9 _ . -)"                                                          },
+    {"client",   "server",  "server = unix:/x\n",           "server: a tunnel needs HOST:PORT, not a path"          },
+    {"client",   "tls",     "tls = none\n",                 "tls: there is no [tls none]"                           },
+    {"client",   NULL,      "reconnect_min = 31s\n",        "reconnect_min is above reconnect_max"                  },
+    {"tunnel",   "tls",     "tls = none\n",                 "tls: there is no [tls none]"                           },
+    {"tunnel",   NULL,      "heartbeat = 30s\n",            "heartbeat is not below health_timeout"                 },
+    {"tunnel",   NULL,      "idle_timeout = 9s\n",          NULL                                                    },
+    {"tunnel",   NULL,      "stream_window = 9m\n",         "stream_window is above stream_window_max"              },
     {"tunnel",   NULL,      "stream_window_max = 17m\n",
-     "stream_window_max is above connection_window_max"                                                            },
-    {"tunnel",   "listen",  "listen = unix:/x\n",           "not in this version: listen = unix:PATH"              },
-    {"listener", "bind",    "bind = 0.0.0.0:1-9\n",         "not in this version: a range of ports in bind"        },
+     "stream_window_max is above connection_window_max"                                                             },
+    {"tunnel",   "listen",  "listen = unix:/x\n",           "not in this version: listen = unix:PATH"               },
+    {"listener", "bind",    "bind = 0.0.0.0:1-9\n",         "not in this version: a range of ports in bind"         },
     {"listener", "bind",    "bind = localhost:1\n",
-     "bind: localhost:1 is not an address (192.0.2.1:80 or [2001:db8::1]:80)"                                      },
+     "bind: localhost:1 is not an address (192.0.2.1:80 or [2001:db8::1]:80)"                                       },
     {"listener", "backend", "backend = none\n",
-     "backend: there is no [backend none] and no [tunnel none]"                                                    },
-    {"listener", NULL,      "service = a/b\n",              "service: a/b is not a name (A-Z a-z 0-9 _ . -)"       },
-    {"tls",      NULL,      "client_auth = none\n",         "client_auth must be required: [tunnel pods] uses mtls"},
+     "backend: there is no [backend none] and no [tunnel none]"                                                     },
+    {"listener", NULL,      "service = a/b\n",              "service: a/b is not a name (A-Z a-z 0-9 _ . -)"        },
+    {"tls",      NULL,      "client_auth = none\n",         "client_auth must be required: [tunnel pods] uses mtls" },
     {"tls",      NULL,      "client_auth = optional\n",
-     "client_auth must be required: [tunnel pods] uses mtls"                                                       },
-    {"tls",      "key",     "\n",                           NULL                                                   },
-    {"service",  "target",  "target = nonsense\n",          "target: nonsense has no port"                         },
-    {"service",  "target",  "target = unix:\n",             "target: unix:: a socket's path is 1 to 107 bytes"     },
+     "client_auth must be required: [tunnel pods] uses mtls"                                                        },
+    {"tls",      "key",     "\n",                           NULL                                                    },
+    {"service",  "target",  "target = nonsense\n",          "target: nonsense has no port"                          },
+    {"service",  "target",  "target = unix:\n",             "target: unix:: a socket's path is 1 to 107 bytes"      },
 };
 
 TEST(mistakes_are_refused_where_they_stand)
@@ -568,6 +572,19 @@ TEST(descriptors_are_counted_before_they_are_needed)
         parse(BACKEND LISTENER "bind = 127.0.0.1:5\nbind = 127.0.0.1:6\nprotocol = both\n");
 
     check(settings && settings_descriptors(settings) == 64 + 4);
+    settings->process.workers = 3;
+    check(settings_descriptors(settings) == 64 + 8 + 12);
+    settings_free(&settings);
+}
+
+TEST(cores_are_a_list_of_runs)
+{
+    struct settings *settings =
+        parse("[server]\ncpus = 4, 0-2\ncpus = 1023\n" BACKEND LISTENER "bind = 127.0.0.1:5\n");
+    const struct cpu_list *cpus = settings ? &settings->process.cpus : NULL;
+
+    check(cpus && cpus->count == 5 && cpus->items[0] == 4 && cpus->items[1] == 0);
+    check(cpus->items[3] == 2 && cpus->items[4] == 1023);
     settings_free(&settings);
 }
 
