@@ -15,7 +15,7 @@
 
 struct process {
     const struct process_options *options;
-    struct log *log;
+    struct log *log, *access; /* access NULL: none */
     struct log_source *source; /* the control thread's */
     struct resolver *resolver;
     struct relay_thread thread;
@@ -69,6 +69,8 @@ static void process_take_signal(struct process *process)
         break;
     case SIGNAL_REOPEN:
         log_reopen(process->log);
+        if (process->access)
+            log_reopen(process->access);
         LOG(process->source, LOG_INFO, "log reopened", LOG_TEXT("asked_by", name));
         break;
     case SIGNAL_RELOAD:
@@ -142,26 +144,49 @@ static void process_control(struct process *process)
 
 /* ---- from start to end ---- */
 
+static struct log *open_log(const struct log_options *options)
+{
+    struct log *log;
+    int error;
+
+    log = log_open(options, &error);
+    if (!log)
+        fprintf(stderr, "qmux-uring: cannot open the log %s: %s\n", options->file,
+                strerror(-error));
+    return log;
+}
+
+static int process_open_access(struct process *process)
+{
+    const struct log_settings *settings = &process->options->settings->log;
+    const struct log_options options = {
+        .level = LOG_INFO, .format = settings->access_format, .file = settings->access};
+
+    if (!settings->access)
+        return 0;
+    process->access = open_log(&options);
+    if (!process->access)
+        return -EIO;
+    process->thread.access = log_source_new(process->access);
+    return process->thread.access ? 0 : -ENOMEM;
+}
+
 static int process_open_log(struct process *process)
 {
     const struct log_settings *settings = &process->options->settings->log;
     struct log_options options = {
         .level = settings->level, .format = settings->format, .file = settings->file};
-    int error;
 
     if (process->options->verbose)
         options.level = LOG_DEBUG;
     else if (process->options->quiet && options.level < LOG_WARN)
         options.level = LOG_WARN;
-    process->log = log_open(&options, &error);
-    if (!process->log) {
-        fprintf(stderr, "qmux-uring: cannot open the log %s: %s\n", settings->file,
-                strerror(-error));
-        return error;
-    }
+    process->log = open_log(&options);
+    if (!process->log)
+        return -EIO;
     process->source = log_source_new(process->log);
     process->thread.log = log_source_new(process->log);
-    return process->source && process->thread.log ? 0 : -ENOMEM;
+    return process->source && process->thread.log ? process_open_access(process) : -ENOMEM;
 }
 
 static void process_log_counters(struct process *process)
@@ -246,6 +271,7 @@ int process_run(const struct process_options *options)
         return CLI_FAILED;
     }
     code = process_run_log(&process);
+    log_close(&process.access);
     log_close(&process.log);
     signals_close(process.signal_fd);
     return code;

@@ -48,6 +48,7 @@ static int thread_open_worker(struct relay_thread *thread)
         .os = &os_linux,
         .counters = &thread->counters,
         .log = thread->log,
+        .access = thread->access,
         .resolver = thread->resolver,
         .spin_ns = thread->settings->process.spin_ns,
     };

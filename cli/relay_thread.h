@@ -24,7 +24,7 @@ enum {
 struct relay_thread {
     /* Set by start. */
     const struct settings *settings; /* borrowed until join, like the next two */
-    struct log_source *log;          /* the worker's own */
+    struct log_source *log, *access; /* the worker's own; access NULL: none */
     struct resolver *resolver;
     const char *ring_without; /* accelerators not to use; NULL: none */
     pthread_t thread;
@@ -44,7 +44,7 @@ struct relay_thread {
     struct mail drain_mail, stop_mail;
 };
 
-/* The four fields above event_fd are the caller's to set.  0, or -errno: nothing was started. */
+/* The five fields above event_fd are the caller's to set.  0, or -errno: nothing was started. */
 int relay_thread_start(struct relay_thread *thread) MUST_CHECK;
 uint32_t relay_thread_news(struct relay_thread *thread); /* all of it, since the start */
 void relay_thread_drain(struct relay_thread *thread);    /* once */

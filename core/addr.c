@@ -113,6 +113,31 @@ int addr_parse(struct addr *addr, const char *text)
     return addr_from_host(addr, host, (uint16_t)port);
 }
 
+int addr_parse_range(struct addr *addr, uint16_t *last, const char *text)
+{
+    const char *colon = strrchr(text, ':'), *hyphen = colon ? strchr(colon, '-') : NULL;
+    char first[ADDR_TEXT_SIZE];
+    uint32_t port;
+    size_t length;
+
+    *last = 0;
+    if (!hyphen || strncmp(text, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0) {
+        if (addr_parse(addr, text))
+            return -EINVAL;
+        *last = addr_port(addr);
+        return 0;
+    }
+    length = (size_t)(hyphen - text);
+    if (length >= sizeof(first) || number_parse(hyphen + 1, UINT16_MAX, &port))
+        return -EINVAL;
+    memcpy(first, text, length);
+    first[length] = '\0';
+    if (addr_parse(addr, first) || !addr_port(addr) || port < addr_port(addr))
+        return -EINVAL;
+    *last = (uint16_t)port;
+    return 0;
+}
+
 /* Letters, digits, hyphen and underscore in labels of 1 to 63; one dot may end the name. */
 static bool host_is_name(const char *host)
 {

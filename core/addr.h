@@ -29,6 +29,8 @@ static inline int addr_family(const struct addr *addr)
 }
 /* "192.0.2.1:80", "[2001:db8::1]:80", "unix:/run/x.sock": numeric only.  0 or -EINVAL. */
 int addr_parse(struct addr *addr, const char *text) MUST_CHECK;
+/* The same, and "192.0.2.1:80-90": *last is the last port of the run.  0 or -EINVAL. */
+int addr_parse_range(struct addr *addr, uint16_t *last, const char *text) MUST_CHECK;
 /* "192.0.2.1" or "2001:db8::1" and a port.  0 or -EINVAL. */
 int addr_from_host(struct addr *addr, const char *host, uint16_t port) MUST_CHECK;
 int addr_from_path(struct addr *addr, const char *path) MUST_CHECK; /* unix; -ENAMETOOLONG */

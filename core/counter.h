@@ -12,6 +12,9 @@
     ROW(ACCEPTED,                  "connections accepted")                                         \
     ROW(ACCEPT_PAUSED,             "times accepting paused for want of descriptors or memory")     \
     ROW(LIMIT_MAX_CONNECTIONS,     "connections over max_connections closed")                      \
+    ROW(SOURCES_DENIED,            "connections and datagrams refused by allow and deny")          \
+    ROW(LIMIT_RATE,                "connections and datagrams refused by rate_limit")              \
+    ROW(PROXY_REFUSED,             "connections refused: PROXY header wrong, late or spoofed")     \
     ROW(SESSIONS_DONE,             "connections ended in order")                                   \
     ROW(SESSIONS_FAILED,           "connections ended by an error")                                \
     ROW(OPENS_RETRIED,             "opens tried on another member")                                \
@@ -24,6 +27,8 @@
     ROW(UDP_OUT,                   "UDP datagrams to users")                                       \
     ROW(UDP_SESSIONS,              "UDP sessions begun")                                           \
     ROW(LIMIT_UDP_SESSIONS,        "UDP datagrams dropped: udp_sessions reached")                  \
+    ROW(LIMIT_SESSIONS_PER_SOURCE, "UDP datagrams dropped: udp_sessions_per_source reached")       \
+    ROW(PROXY_TOO_LARGE,           "datagrams dropped: no room for the PROXY header")              \
     ROW(LIMIT_DATAGRAM_QUEUE,      "datagrams dropped: datagram_queue full")                       \
     ROW(DATAGRAM_TOO_LARGE,        "datagrams dropped: larger than the path takes")                \
     ROW(DATAGRAM_UNKNOWN,          "datagrams dropped: no such session")                           \

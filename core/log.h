@@ -62,6 +62,7 @@ uint64_t log_dropped(const struct log *log); /* any thread: lines dropped or ref
 
 /* A source that is NULL wants nothing. */
 bool log_wanted(const struct log_source *source, enum log_level level);
+/* event NULL: the line has the time and the fields alone, as an access log wants it. */
 void log_write(struct log_source *source, enum log_level level, const char *event,
                const struct log_field *fields, size_t count);
 

@@ -223,6 +223,10 @@ static void line_begin_json(struct line *line, const struct log_record *record)
 {
     line_add_text(line, "{\"time\":\"");
     line_add_time(line, record->wall_ms);
+    if (!record->event) {
+        line_add_text(line, "\"");
+        return;
+    }
     line_add_text(line, "\",\"level\":\"");
     line_add_text(line, level_names[record->level]);
     line_add_text(line, "\",\"event\":\"");
@@ -233,6 +237,8 @@ static void line_begin_json(struct line *line, const struct log_record *record)
 static void line_begin_text(struct line *line, const struct log_record *record)
 {
     line_add_time(line, record->wall_ms);
+    if (!record->event)
+        return;
     line_add_text(line, " ");
     line_add_text(line, level_names[record->level]);
     line_add_text(line, strlen(level_names[record->level]) == 4 ? "  " : " ");

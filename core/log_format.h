@@ -19,7 +19,7 @@ enum { LOG_LINE_SIZE = 4096 };
 struct log_record {
     enum log_level level;
     uint64_t wall_ms;
-    const char *event;
+    const char *event; /* NULL: neither level nor event are shown */
     const struct log_field *fields;
     size_t count;
 };

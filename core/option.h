@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "core/addr.h"
+#include "core/cidr.h"
 #include "core/must.h"
 
 struct text_list {
@@ -25,6 +26,20 @@ struct text_list {
 struct addr_list {
     struct addr *items;
     uint32_t count;
+};
+/* Where to listen: an address, a run of ports, or the path of a socket. */
+struct bind {
+    struct addr addr;
+    uint16_t last_port; /* of a run; else that of addr */
+    uint16_t mode;      /* of a socket's file; 0: as the umask has it */
+};
+struct bind_list {
+    struct bind *items;
+    uint32_t count;
+};
+struct rate {
+    uint64_t interval_ns; /* between two; 0: no limit */
+    uint32_t burst;       /* at once */
 };
 
 #define OPTION_US     UINT64_C(1000) /* durations are kept in ns */
@@ -99,6 +114,9 @@ extern const struct option_type option_path;     /* char *; relative to the file
 extern const struct option_type option_name;     /* char[N]: [A-Za-z0-9_.-] */
 extern const struct option_type option_list;     /* struct text_list; commas or repeated */
 extern const struct option_type option_addrs;    /* struct addr_list, repeated */
+extern const struct option_type option_binds;    /* struct bind_list, repeated */
+extern const struct option_type option_cidrs;    /* struct cidr_list; commas or repeated */
+extern const struct option_type option_rate;     /* struct rate */
 
 enum { OPTION_NAME_MAX = 64 };
 bool option_name_valid(const char *name); /* [A-Za-z0-9_.-], 1 to 64 bytes */

@@ -1,15 +1,22 @@
 #include "core/os.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 static int result_of(int rc)
 {
     return rc < 0 ? -errno : rc;
+}
+
+static void linux_yield(struct os *os)
+{
+    sched_yield();
 }
 
 static uint64_t linux_clock_ns(struct os *os)
@@ -119,6 +126,20 @@ static void linux_close(struct os *os, int fd)
     must(close(fd) == 0 || errno != EBADF);
 }
 
+static int linux_set_mode(struct os *os, const char *path, uint32_t mode)
+{
+    return result_of(chmod(path, mode));
+}
+
+static int linux_remove_socket(struct os *os, const char *path)
+{
+    struct stat file;
+
+    if (lstat(path, &file))
+        return -errno;
+    return S_ISSOCK(file.st_mode) ? result_of(unlink(path)) : -EEXIST;
+}
+
 /* Without EFD_NONBLOCK: the ring would take the flag for "do not wait". */
 static int linux_event(struct os *os)
 {
@@ -135,6 +156,7 @@ static void linux_event_ring(struct os *os, int fd)
 
 struct os os_linux = {
     .clock_ns = linux_clock_ns,
+    .yield = linux_yield,
     .wall_ms = linux_wall_ms,
     .random = linux_random,
     .socket = linux_socket,
@@ -147,6 +169,8 @@ struct os os_linux = {
     .peer_addr = linux_peer_addr,
     .shutdown = linux_shutdown,
     .close = linux_close,
+    .set_mode = linux_set_mode,
+    .remove_socket = linux_remove_socket,
     .event = linux_event,
     .event_ring = linux_event_ring,
 };

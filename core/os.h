@@ -13,11 +13,12 @@ struct os {
     uint64_t (*clock_ns)(struct os *os); /* CLOCK_MONOTONIC */
     uint64_t (*wall_ms)(struct os *os);  /* since 1970 */
     void (*random)(struct os *os, void *to, size_t length);
+    void (*yield)(struct os *os);                       /* lets whoever waits for this core run */
     int (*socket)(struct os *os, int family, int type); /* non-blocking, close-on-exec */
     int (*bind)(struct os *os, int fd, const struct addr *addr);
     int (*listen)(struct os *os, int fd, int backlog);
     int (*connect)(struct os *os, int fd,
-                   const struct addr *addr); /* UDP only; TCP: ring_connect */
+                   const struct addr *addr); /* UDP, unix; TCP: ring_connect */
     int (*set_option)(struct os *os, int fd, int level, int name, const void *value,
                       socklen_t size);
     int (*get_option)(struct os *os, int fd, int level, int name, void *value, socklen_t *size);
@@ -25,6 +26,8 @@ struct os {
     int (*peer_addr)(struct os *os, int fd, struct addr *addr);
     int (*shutdown)(struct os *os, int fd, int how);
     void (*close)(struct os *os, int fd);
+    int (*set_mode)(struct os *os, const char *path, uint32_t mode);
+    int (*remove_socket)(struct os *os, const char *path); /* -EEXIST: it is something else */
     int (*event)(struct os *os);               /* an eventfd, blocking reads by the ring only */
     void (*event_ring)(struct os *os, int fd); /* adds 1; safe from any thread */
 };

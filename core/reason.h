@@ -32,6 +32,12 @@
     ROW(PEER_CLOSED,        LOG_INFO,  "closed by the peer")                                       \
     ROW(REPLACED,           LOG_INFO,  "replaced by a newer connection of the same client")        \
     ROW(TUNNEL_LOST,        LOG_INFO,  "the tunnel under it was lost")                             \
+    ROW(SOURCE_DENIED,      LOG_INFO,  "the source address is not allowed")                        \
+    ROW(RATE_LIMIT,         LOG_INFO,  "the source address comes too often")                       \
+    ROW(MAX_CONNECTIONS,    LOG_INFO,  "as many connections as the listener may have")             \
+    ROW(PROXY_HEADER,       LOG_INFO,  "no PROXY header, or a wrong one")                          \
+    ROW(PROXY_TIMEOUT,      LOG_INFO,  "the PROXY header did not come in time")                    \
+    ROW(PROXY_SPOOFED,      LOG_WARN,  "a PROXY header from an address that may not send one")     \
     ROW(LIMIT,              LOG_WARN,  "a limit was reached")                                      \
     ROW(NO_MEMORY,          LOG_ERROR, "out of memory")                                            \
     ROW(NO_DESCRIPTORS,     LOG_ERROR, "out of descriptors")                                       \

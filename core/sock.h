@@ -14,8 +14,14 @@ struct tcp_options {
     uint32_t keepalive_s; /* 0: off */
 };
 
+/* IPv6 sockets take IPv6 only, so that both wildcards can be bound. */
 int sock_tcp_listen(struct os *os, const struct addr *addr, int backlog);
-int sock_tcp(struct os *os, int family);                                      /* to connect with */
+/* Bound, to listen later; reuse_port: beside others of ours. */
+int sock_tcp_bind(struct os *os, const struct addr *addr, bool reuse_port);
+/* A socket's file that nobody listens on any more is replaced.  mode 0: as the umask has it. */
+int sock_unix_listen(struct os *os, const struct addr *addr, int backlog, uint32_t mode);
+void sock_unix_remove(struct os *os, const struct addr *addr); /* its file, at the end */
+int sock_tcp(struct os *os, int family);                       /* to connect with */
 void sock_tcp_tune(struct os *os, int fd, const struct tcp_options *options); /* nodelay, … */
 void sock_reset_on_close(struct os *os, int fd); /* linger 0: close sends RST */
 /* UDP: buffers raised as far as allowed, GRO on, DF set; packet_info: learn the local address of

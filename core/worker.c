@@ -61,6 +61,7 @@ static void worker_set(struct worker *worker, const struct worker_options *optio
         .ring = options->ring,
         .counters = options->counters,
         .log = options->log,
+        .access = options->access,
         .resolver = options->resolver,
         .index = options->index,
         .spin_ns = options->spin_ns,
@@ -212,6 +213,7 @@ static int worker_spin(struct worker *worker, uint64_t deadline_ns)
             return rc;
         if (ring_stats(worker->ring)->completions != completions || worker_has_mail(worker))
             return 1;
+        worker->os->yield(worker->os);
     } while (worker->os->clock_ns(worker->os) < until_ns);
     return 0;
 }

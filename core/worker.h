@@ -51,7 +51,7 @@ struct worker {
     struct ring *ring;
     struct pools *pools;
     struct counters *counters;
-    struct log_source *log;
+    struct log_source *log, *access; /* NULL: none */
     struct resolver *resolver; /* borrowed; may be NULL where only numeric addresses are used */
     uint32_t index;
     uint64_t spin_ns;
@@ -78,7 +78,7 @@ struct worker_options {
     struct ring *ring; /* taken, on failure too */
     struct pool_limits limits;
     struct counters *counters;
-    struct log_source *log;
+    struct log_source *log, *access;
     struct resolver *resolver;
     uint32_t index;
     uint64_t spin_ns;

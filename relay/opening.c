@@ -251,11 +251,15 @@ struct opening *opening_start(const struct opening_options *options, struct stre
     opening->request = (struct open_request){.events = &opening_events,
                                              .source = options->source,
                                              .destination = options->destination,
+                                             .port = options->port,
                                              .service = options->service,
                                              .connect_timeout_ns = options->connect_timeout_ns};
     opening->reason = REASON_NO_MEMBER;
     opening->user_limit = user->receive_limit;
     opening->user = user;
+    if (options->received)
+        queue_take_all(&opening->kept, options->received);
+    opening->user_ended = options->user_ended;
     task_init(&opening->task, opening_run);
     user->events = &opening_user_events;
     user->owner = opening;

@@ -33,8 +33,11 @@ struct opening_options {
     struct backend_pool *pool; /* borrowed until done */
     const char *service;       /* borrowed until done */
     struct addr source, destination;
+    uint16_t port; /* that the user came by */
     uint64_t connect_timeout_ns;
     uint32_t retries; /* further members after the first */
+    struct queue *received; /* what the user said before; taken when it starts; NULL: nothing */
+    bool user_ended;        /* and it has said all */
     opening_done_fn *done;
     void *context;
 };

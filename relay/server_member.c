@@ -8,6 +8,8 @@
 #include "core/resolve.h"
 #include "core/tcp_end.h"
 #include "core/udp_end.h"
+#include "relay/proxy_datagram.h"
+#include "relay/proxy_send.h"
 
 enum { RESOLVE_AGAIN_MIN_S = 5 };
 
@@ -61,6 +63,16 @@ static void server_member_ask(struct server_member *server);
 static bool server_member_is_stale(const struct server_member *server)
 {
     return !server->resolved_ns || server->worker->now_ns - server->resolved_ns > server->ttl_ns;
+}
+
+/* Where to go now; a server without a port keeps the user's. */
+static struct addr server_member_addr(const struct server_member *server, uint16_t port)
+{
+    struct addr addr = server->addrs[server->addr_next];
+
+    if (!server->server->host.port)
+        addr_set_port(&addr, port);
+    return addr;
 }
 
 /* ---- one open ---- */
@@ -120,6 +132,39 @@ static bool server_open_goes_on(struct server_open *open)
     return false;
 }
 
+static void server_open_stream_received(struct stream *stream, struct piece *piece)
+{
+    piece_free(piece);
+}
+static void server_open_stream_ended(struct stream *stream)
+{
+}
+static void server_open_stream_drained(struct stream *stream, uint64_t length)
+{
+}
+static void server_open_stream_closed(struct stream *stream, enum reason reason)
+{
+    struct server_open *open = stream->owner;
+
+    stream_free(stream);
+    server_open_fail(open, open->reason);
+}
+static const struct stream_events server_open_stream_events = {
+    .received = server_open_stream_received,
+    .ended = server_open_stream_ended,
+    .drained = server_open_stream_drained,
+    .closed = server_open_stream_closed,
+};
+
+/* The stream's end is the open's. */
+static void server_open_discard(struct server_open *open, enum reason reason)
+{
+    open->reason = reason;
+    open->stream->events = &server_open_stream_events;
+    open->stream->owner = open;
+    stream_stop(open->stream, reason);
+}
+
 static void server_open_connected(struct tcp_connect *connect, struct stream *stream,
                                   enum reason reason)
 {
@@ -133,6 +178,11 @@ static void server_open_connected(struct tcp_connect *connect, struct stream *st
         return;
     }
     open->stream = stream;
+    if (!proxy_send(open->member->worker, stream, open->member->backend->send_proxy,
+                    &request->source, &request->destination)) {
+        server_open_discard(open, REASON_NO_MEMORY);
+        return;
+    }
     request->events->opened(request, stream);
     if (open->cancelled)
         return; /* by opened(): the stream's closed() goes on */
@@ -144,6 +194,7 @@ static void server_open_connected(struct tcp_connect *connect, struct stream *st
 static void server_open_connect(struct server_open *open)
 {
     struct server_member *server = open->member;
+    struct addr addr = server_member_addr(server, open->request->port);
     struct tcp_options options = {.keepalive_s =
                                       (uint32_t)(server->backend->keepalive_ns / 1000000000)};
 
@@ -153,7 +204,7 @@ static void server_open_connect(struct server_open *open)
     }
     snprintf(options.congestion, sizeof(options.congestion), "%s", server->backend->tcp_congestion);
     open->connecting = true;
-    tcp_connect_start(&open->connect, server->worker, &server->addrs[server->addr_next], &options,
+    tcp_connect_start(&open->connect, server->worker, &addr, &options,
                       server->backend->connect_timeout_ns, server_open_connected);
 }
 
@@ -222,39 +273,13 @@ static int server_member_open(struct member *member, struct open_request *reques
     return 0;
 }
 
-static void server_open_stream_received(struct stream *stream, struct piece *piece)
-{
-    piece_free(piece);
-}
-static void server_open_stream_ended(struct stream *stream)
-{
-}
-static void server_open_stream_drained(struct stream *stream, uint64_t length)
-{
-}
-static void server_open_stream_closed(struct stream *stream, enum reason reason)
-{
-    struct server_open *open = stream->owner;
-
-    stream_free(stream);
-    server_open_fail(open, REASON_ABANDONED);
-}
-static const struct stream_events server_open_stream_events = {
-    .received = server_open_stream_received,
-    .ended = server_open_stream_ended,
-    .drained = server_open_stream_drained,
-    .closed = server_open_stream_closed,
-};
-
 static void server_member_cancel(struct member *member, struct open_request *request)
 {
     struct server_open *open = request->member_state;
 
     open->cancelled = true;
     if (open->stream) {
-        open->stream->events = &server_open_stream_events;
-        open->stream->owner = open;
-        stream_stop(open->stream, REASON_ABANDONED);
+        server_open_discard(open, REASON_ABANDONED);
     } else if (open->connecting) {
         tcp_connect_stop(&open->connect);
     } else {
@@ -263,12 +288,45 @@ static void server_member_cancel(struct member *member, struct open_request *req
     }
 }
 
+static void discarded_datagram_received(struct datagram_end *end, const uint8_t *data,
+                                        uint32_t length)
+{
+}
+static void discarded_datagram_closed(struct datagram_end *end, enum reason reason)
+{
+    datagram_free(end);
+}
+static const struct datagram_events discarded_datagram_events = {
+    .received = discarded_datagram_received,
+    .closed = discarded_datagram_closed,
+};
+
+/* Puts the PROXY header's stand-in before `end`.  NULL, and the end goes away, without memory. */
+static struct datagram_end *server_member_tell(const struct server_member *server,
+                                               const struct datagram_request *request,
+                                               struct datagram_end *end, enum reason *reason)
+{
+    struct datagram_end *teller;
+
+    if (server->backend->send_proxy == SEND_PROXY_NO)
+        return end;
+    teller = proxy_datagram_new(server->worker, end, server->backend->send_proxy_udp,
+                                &request->source, &request->destination);
+    if (teller)
+        return teller;
+    end->events = &discarded_datagram_events;
+    datagram_stop(end, REASON_NO_MEMORY);
+    *reason = REASON_NO_MEMORY;
+    return NULL;
+}
+
 static struct datagram_end *server_member_open_datagrams(struct member *member,
                                                          const struct datagram_request *request,
                                                          enum reason *reason)
 {
     struct server_member *server = server_member_of(member);
     struct datagram_end *end;
+    struct addr addr;
     int error;
 
     if (!server->addr_count) {
@@ -277,10 +335,13 @@ static struct datagram_end *server_member_open_datagrams(struct member *member,
         *reason = REASON_NAME_UNKNOWN;
         return NULL;
     }
-    end = udp_end_new(server->worker, &server->addrs[server->addr_next], &error);
-    if (!end)
+    addr = server_member_addr(server, request->port);
+    end = udp_end_new(server->worker, &addr, &error);
+    if (!end) {
         *reason = reason_of_errno(error);
-    return end;
+        return NULL;
+    }
+    return server_member_tell(server, request, end, reason);
 }
 
 static void server_member_unused(struct member *member)

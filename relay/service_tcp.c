@@ -10,7 +10,7 @@
 #include "core/state.h"
 #include "core/tcp_end.h"
 #include "quic/quic.h"
-#include "relay/proxy_header.h"
+#include "relay/proxy_send.h"
 #include "relay/pump.h"
 #include "relay/service.h"
 
@@ -148,24 +148,8 @@ static void service_discard(struct stream *stream, enum reason reason)
 
 static bool service_send_proxy(struct service_open *open, struct stream *stream)
 {
-    enum send_proxy version = open->service->settings->send_proxy;
-    const struct wire_flow *flow = &open->flow;
-    uint8_t header[PROXY_HEADER_MAX];
-    struct piece *piece;
-    size_t length;
-
-    if (version == SEND_PROXY_NO)
-        return true;
-    if (version == SEND_PROXY_V1)
-        length = proxy_header_v1(&flow->source, &flow->destination, header);
-    else
-        length = proxy_header_v2(&flow->source, &flow->destination, false, header);
-    piece = piece_copy(open->services->worker->pools, header, (uint32_t)length);
-    if (!piece)
-        return false;
-    stream->preamble += length;
-    stream_write(stream, piece);
-    return true;
+    return proxy_send(open->services->worker, stream, open->service->settings->send_proxy,
+                      &open->flow.source, &open->flow.destination);
 }
 
 /* Both streams and the place among the active pass on to the pump. */

@@ -2,24 +2,47 @@
 
 #include "core/mem.h"
 #include "core/tcp_end.h"
+#include "relay/access.h"
+
+static void session_log(const struct session *session, enum reason reason)
+{
+    const struct session_frame *frame = session->frame;
+    const struct access_line line = {
+        .listener = frame->listener,
+        .protocol = "tcp",
+        .connection = session->id,
+        .source = &session->source,
+        .destination = &session->destination,
+        .backend = backend_pool_name(frame->pool),
+        .member = session->member ? session->member->name : NULL,
+        .bytes_in = session->pump.client_bytes,
+        .bytes_out = session->pump.backend_bytes,
+        .began_ns = session->began_ns,
+        .connected_ns = session->connected_ns,
+        .reason = reason,
+    };
+
+    LOG(frame->worker->log, reason_severity(reason), "connection ended",
+        LOG_TEXT("listener", line.listener), LOG_NUMBER("connection", line.connection),
+        LOG_ADDR("source", line.source), LOG_TEXT("backend", line.backend),
+        LOG_TEXT("member", line.member), LOG_NUMBER("bytes_in", line.bytes_in),
+        LOG_NUMBER("bytes_out", line.bytes_out),
+        LOG_NUMBER("duration_ms", (frame->worker->now_ns - line.began_ns) / 1000000),
+        LOG_TEXT("reason", reason_text(reason)));
+    access_write(frame->worker, &line);
+}
 
 static void session_finish(struct session *session, enum reason reason)
 {
     const struct session_frame *frame = session->frame;
-    struct counters *counters = frame->worker->counters;
-    const struct pump *pump = &session->pump;
     bool in_order = reason == REASON_DONE;
 
-    counter_add(counters, in_order ? COUNTER_SESSIONS_DONE : COUNTER_SESSIONS_FAILED, 1);
-    LOG(frame->worker->log, reason_severity(reason), "connection ended",
-        LOG_TEXT("listener", frame->listener), LOG_NUMBER("connection", session->id),
-        LOG_ADDR("source", &session->source), LOG_TEXT("backend", backend_pool_name(frame->pool)),
-        LOG_TEXT("member", session->member ? session->member->name : "-"),
-        LOG_NUMBER("bytes_in", pump->client_bytes), LOG_NUMBER("bytes_out", pump->backend_bytes),
-        LOG_NUMBER("duration_ms", (frame->worker->now_ns - session->began_ns) / 1000000),
-        LOG_TEXT("reason", reason_text(reason)));
+    counter_add(frame->worker->counters, in_order ? COUNTER_SESSIONS_DONE : COUNTER_SESSIONS_FAILED,
+                1);
+    session_log(session, reason);
     if (session->member)
         member_drop(session->member);
+    queue_clear(&session->received);
     frame->ended(frame->context, session);
     mem_free(session);
 }
@@ -78,10 +101,12 @@ static void session_opened(void *context, const struct opened *opened)
 
     session->opening = NULL;
     session->member = opened->member;
+    session->pump.client_bytes = opened->user_bytes;
     if (!opened->user || !opened->backend) {
         session_abort(session, opened->user ? opened->user : opened->backend, opened->reason);
         return;
     }
+    session->connected_ns = frame->worker->now_ns;
     opened->backend->receive_limit = frame->buffer_limit;
     pump_start(&session->pump, frame->worker, opened->user, opened->backend, &frame->limits,
                session_pumped);
@@ -89,17 +114,66 @@ static void session_opened(void *context, const struct opened *opened)
     session->pump.client_ended = opened->user_ended;
 }
 
-struct session *session_start(const struct session_frame *frame, int fd, uint64_t id)
+/* ---- the chain ---- */
+
+void session_next(struct session *session)
 {
+    session_step_fn *step = session->frame->steps[session->step++];
+
+    session->stop = NULL;
+    session->waiting = NULL;
+    step(session);
+}
+
+void session_refuse(struct session *session, enum reason reason)
+{
+    struct stream *user = session->user;
+
+    session->stop = NULL;
+    session->user = NULL;
+    session_abort(session, user, reason);
+}
+
+void session_gate(struct session *session)
+{
+    enum reason reason = REASON_DONE;
+
+    if (!session->admitted)
+        reason = gate_admit(session->frame->gate, &session->source);
+    if (reason == REASON_DONE)
+        session_next(session);
+    else
+        session_refuse(session, reason);
+}
+
+void session_open(struct session *session)
+{
+    const struct session_frame *frame = session->frame;
     struct opening_options options = {.worker = frame->worker,
                                       .pool = frame->pool,
                                       .service = frame->service,
+                                      .source = session->source,
+                                      .destination = session->destination,
+                                      .port = session->port,
                                       .connect_timeout_ns = frame->connect_timeout_ns,
                                       .retries = frame->retries,
-                                      .done = session_opened};
+                                      .received = &session->received,
+                                      .user_ended = session->user_ended,
+                                      .done = session_opened,
+                                      .context = session};
+
+    session->user->receive_limit = frame->buffer_limit;
+    session->opening = opening_start(&options, session->user);
+    if (session->opening)
+        session->user = NULL;
+    else
+        session_refuse(session, REASON_NO_MEMORY);
+}
+
+struct session *session_start(const struct session_frame *frame, int fd, uint64_t id)
+{
     struct os *os = frame->worker->os;
     struct session *session = mem_new(sizeof(*session));
-    struct stream *user;
 
     if (!session) {
         sock_reset_on_close(os, fd); /* a FIN would look like an orderly end */
@@ -111,30 +185,23 @@ struct session *session_start(const struct session_frame *frame, int fd, uint64_
     session->id = id;
     session->began_ns = frame->worker->now_ns;
     /* A user who is gone already has no address; the stream will say so. */
-    if (os->peer_addr(os, fd, &options.source) || os->local_addr(os, fd, &options.destination))
-        options.source.length = 0;
-    session->source = options.source;
-    user = tcp_end_new(frame->worker, fd);
-    if (!user)
-        goto free_session;
-    user->receive_limit = frame->buffer_limit;
-    options.context = session;
-    session->opening = opening_start(&options, user);
-    if (!session->opening)
-        goto stop_user;
+    if (os->peer_addr(os, fd, &session->source) || os->local_addr(os, fd, &session->destination))
+        session->source.length = 0;
+    session->port = addr_port(&session->destination);
+    session->user = tcp_end_new(frame->worker, fd);
+    if (!session->user) {
+        mem_free(session);
+        return NULL;
+    }
+    session_next(session);
     return session;
-
-stop_user:
-    session_abort(session, user, REASON_NO_MEMORY);
-    return session;
-free_session:
-    mem_free(session);
-    return NULL;
 }
 
 void session_stop(struct session *session, enum reason reason)
 {
-    if (session->opening)
+    if (session->stop)
+        session->stop(session, reason);
+    else if (session->opening)
         opening_stop(session->opening, reason);
     else if (session->pump.worker)
         pump_stop(&session->pump, reason);

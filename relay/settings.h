@@ -24,12 +24,19 @@ enum { SETTINGS_NAME_SIZE = 65, SETTINGS_WORKERS_MAX = 64 };
 /* A host to be resolved, or an address already. */
 struct host {
     char name[256]; /* as written; empty for unix paths */
-    uint16_t port;
+    uint16_t port;  /* 0: the one that the user came by */
     struct addr addr; /* length 0: a name, to be resolved */
 };
 
 enum protocol { PROTOCOL_TCP = 1, PROTOCOL_UDP = 2, PROTOCOL_BOTH = 3 }; /* bits */
 enum send_proxy { SEND_PROXY_NO, SEND_PROXY_V1, SEND_PROXY_V2 };
+enum send_proxy_udp { SEND_PROXY_EVERY, SEND_PROXY_FIRST, SEND_PROXY_OWN };
+enum accept_proxy { /* bits */
+    ACCEPT_PROXY_NO,
+    ACCEPT_PROXY_V1,
+    ACCEPT_PROXY_V2,
+    ACCEPT_PROXY_ANY,
+};
 enum tunnel_auth { TUNNEL_AUTH_MTLS };
 enum tunnel_replay { REPLAY_UNSEEN, REPLAY_REFUSED };
 
@@ -86,7 +93,7 @@ struct tunnel_settings {
 
 struct listener_settings {
     char name[SETTINGS_NAME_SIZE];
-    struct addr_list bind;
+    struct bind_list bind;
     enum protocol protocol;
     char *backend; /* the name of a backend or a tunnel */
     char *service;
@@ -95,7 +102,13 @@ struct listener_settings {
     uint64_t idle_timeout_ns, half_close_timeout_ns, keepalive_ns, udp_timeout_ns;
     uint64_t buffer_limit;
     char tcp_congestion[16];
-    uint32_t udp_sessions;
+    uint32_t udp_sessions, udp_sessions_per_source;
+    /* Who may come, and how often. */
+    struct cidr_list allow, deny; /* no allow: all */
+    struct rate rate_limit;
+    enum accept_proxy accept_proxy;
+    struct cidr_list accept_proxy_from;
+    uint64_t selection_timeout_ns;
 };
 
 struct backend_server {
@@ -110,6 +123,8 @@ struct backend_settings {
     uint64_t connect_timeout_ns, keepalive_ns;
     uint32_t retries;
     char tcp_congestion[16];
+    enum send_proxy send_proxy;
+    enum send_proxy_udp send_proxy_udp;
 };
 
 struct client_server {
@@ -157,6 +172,10 @@ void settings_free(struct settings **settings);
 /* Opens every [tls] as a server or client would, and names what is wrong with its files in the same
  * form.  Needs tls_global_init.  How many errors there were. */
 uint32_t settings_check_files(const struct settings *settings, FILE *errors);
+/* How many ports the binds of a listener are, for one protocol. */
+uint32_t listener_ports(const struct listener_settings *listener);
+/* Whether the ports of a bind have a socket per worker; long runs and paths have one each. */
+bool bind_is_shared(const struct bind *bind);
 /* Descriptors that the listeners, tunnels and servers of all workers take before anybody connects.
  */
 uint32_t settings_descriptors(const struct settings *settings);

@@ -111,6 +111,54 @@ static uint64_t whole_seconds(uint64_t ns)
     return (ns + OPTION_SECOND - 1) / OPTION_SECOND * OPTION_SECOND;
 }
 
+static void listener_check_proxy(struct config *config, const struct listener_settings *listener,
+                                 const struct config_section *section)
+{
+    bool accepts = listener->accept_proxy != ACCEPT_PROXY_NO;
+
+    if (accepts && !listener->accept_proxy_from.count)
+        config_error(config, place_of(section, "accept_proxy"),
+                     "accept_proxy: accept_proxy_from must say from whom");
+    if (!accepts && listener->accept_proxy_from.count)
+        config_error(config, place_of(section, "accept_proxy_from"),
+                     "accept_proxy_from: accept_proxy is no");
+    if (accepts && listener->protocol != PROTOCOL_TCP)
+        config_error(config, place_of(section, "accept_proxy"), "accept_proxy is for TCP only");
+}
+
+static const struct backend_settings *backend_of(const struct config *config,
+                                                 const struct listener_settings *listener)
+{
+    const struct config_section *section =
+        listener->backend ? config_section(config, "backend", listener->backend) : NULL;
+
+    return section ? section->target : NULL;
+}
+
+/* What a listener's binds and a backend's servers ask of each other. */
+static void listener_check_servers(struct config *config, const struct listener_settings *listener,
+                                   const struct config_section *section)
+{
+    const struct backend_settings *backend = backend_of(config, listener);
+    bool has_path = false;
+
+    for (uint32_t i = 0; i < listener->bind.count; i++)
+        has_path |= addr_family(&listener->bind.items[i].addr) == AF_UNIX;
+    if (has_path && listener->protocol & PROTOCOL_UDP)
+        config_error(config, place_of(section, "bind"), "bind: unix:PATH is for TCP only");
+    if (!backend)
+        return;
+    for (uint32_t i = 0; i < backend->server_count; i++)
+        if (has_path && addr_family(&backend->servers[i].host.addr) != AF_UNIX &&
+            !backend->servers[i].host.port)
+            config_error(config, place_of(section, "bind"),
+                         "bind: unix:PATH has no port, and neither has server %s of [backend %s]",
+                         backend->servers[i].name, backend->name);
+    if (listener->protocol & PROTOCOL_UDP && backend->send_proxy == SEND_PROXY_V1)
+        config_error(config, place_of(section, "backend"),
+                     "backend: [backend %s] sends PROXY v1, which is for TCP only", backend->name);
+}
+
 void settings_check_listener(struct config *config, struct settings *settings,
                              const struct config_section *section)
 {
@@ -125,6 +173,8 @@ void settings_check_listener(struct config *config, struct settings *settings,
         config_error(config, place_of(section, "backend"),
                      "backend: there is no [backend %s] and no [tunnel %s]", listener->backend,
                      listener->backend);
+    listener_check_proxy(config, listener, section);
+    listener_check_servers(config, listener, section);
 }
 
 void settings_check_backend(struct config *config, struct settings *settings,

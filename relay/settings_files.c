@@ -1,7 +1,10 @@
-/* What settings need of the system: files that TLS reads, and descriptors. */
+/* What settings need of the system: files that TLS reads, ports and descriptors. */
 #include "relay/settings.h"
 
-enum { DESCRIPTORS_PER_WORKER = 4 }; /* its ring, its events, and a little */
+enum {
+    DESCRIPTORS_PER_WORKER = 4, /* its ring, its events, and a little */
+    SHARED_PORTS_MAX = 64       /* of a bind, where each worker has a socket for each port */
+};
 
 static bool tls_serves(const struct settings *settings, const struct tls_settings *tls)
 {
@@ -41,14 +44,35 @@ uint32_t settings_check_files(const struct settings *settings, FILE *errors)
     return count;
 }
 
-/* A socket per worker; a path has but one. */
-static uint32_t binds_descriptors(const struct addr_list *binds, uint32_t workers)
+static uint32_t bind_ports(const struct bind *bind)
+{
+    return 1u + bind->last_port - addr_port(&bind->addr);
+}
+
+uint32_t listener_ports(const struct listener_settings *listener)
 {
     uint32_t count = 0;
 
-    for (uint32_t i = 0; i < binds->count; i++)
-        count += addr_family(&binds->items[i]) == AF_UNIX ? 1 : workers;
+    for (uint32_t i = 0; i < listener->bind.count; i++)
+        count += bind_ports(&listener->bind.items[i]);
     return count;
+}
+
+bool bind_is_shared(const struct bind *bind)
+{
+    return bind_ports(bind) <= SHARED_PORTS_MAX && addr_family(&bind->addr) != AF_UNIX;
+}
+
+static uint32_t listener_descriptors(const struct listener_settings *listener, uint32_t workers)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < listener->bind.count; i++) {
+        const struct bind *bind = &listener->bind.items[i];
+
+        count += bind_ports(bind) * (bind_is_shared(bind) ? workers : 1);
+    }
+    return listener->protocol == PROTOCOL_BOTH ? count * 2 : count;
 }
 
 uint32_t settings_descriptors(const struct settings *settings)
@@ -58,9 +82,8 @@ uint32_t settings_descriptors(const struct settings *settings)
 
     count += (workers - 1) * DESCRIPTORS_PER_WORKER;
     for (uint32_t i = 0; i < settings->tunnel_count; i++)
-        count += binds_descriptors(&settings->tunnels[i].listen, workers);
+        count += settings->tunnels[i].listen.count * workers;
     for (uint32_t i = 0; i < settings->listener_count; i++)
-        count += binds_descriptors(&settings->listeners[i].bind, workers) *
-                 (settings->listeners[i].protocol == PROTOCOL_BOTH ? 2 : 1);
+        count += listener_descriptors(&settings->listeners[i], workers);
     return count + settings->client.server_count;
 }

@@ -31,6 +31,12 @@ static const struct option_choice service_protocols[] = {
     {"tcp", PROTOCOL_TCP, false}, {"udp", PROTOCOL_UDP, false}, {"both", PROTOCOL_BOTH, false}, {0}};
 static const struct option_choice send_proxies[] = {
     {"no", SEND_PROXY_NO, false}, {"v1", SEND_PROXY_V1, false}, {"v2", SEND_PROXY_V2, false}, {0}};
+static const struct option_choice send_proxies_udp[] = {
+    {"every", SEND_PROXY_EVERY, false}, {"first", SEND_PROXY_FIRST, false},
+    {"own", SEND_PROXY_OWN, false}, {0}};
+static const struct option_choice accept_proxies[] = {
+    {"no", ACCEPT_PROXY_NO, false}, {"v1", ACCEPT_PROXY_V1, false},
+    {"v2", ACCEPT_PROXY_V2, false}, {"any", ACCEPT_PROXY_ANY, false}, {0}};
 
 static const struct option process_options[] = {
     OPTION(count, process_settings, workers, "workers", "auto", 1,
@@ -55,6 +61,8 @@ static const struct option process_options[] = {
 static const char *const process_later[] = {
     "user", "group", "pid_file", "state_dir", "sandbox", "memory_limit", NULL};
 
+static const char *const nothing_later[] = {NULL};
+
 static const struct option log_options[] = {
     OPTION(choice, log_settings, level, "level", "info", 0, 0, RELOAD_LIVE,
            "The least severe lines that are written.", .choices = log_levels),
@@ -62,8 +70,12 @@ static const struct option log_options[] = {
            "Lines for people, or one JSON object a line.", .choices = log_formats),
     OPTION(path, log_settings, file, "file", "stderr", 1, 4000, RELOAD_LIVE,
            "Where lines go: stderr, or a file that is appended to.", .choices = log_files),
+    OPTION(path, log_settings, access, "access", NULL, 1, 4000, RELOAD_LIVE,
+           "A line for each finished connection and UDP session: a file, or stderr.",
+           .choices = log_files),
+    OPTION(choice, log_settings, access_format, "access_format", "text", 0, 0, RELOAD_LIVE,
+           "How those lines are written.", .choices = log_formats),
 };
-static const char *const log_later[] = {"access", "access_format", NULL};
 
 static const struct option tls_options[] = {
     OPTION(path, tls_settings, cert, "cert", NULL, 1, 4000, RELOAD_NEW,
@@ -131,8 +143,8 @@ static const struct option tunnel_options[] = {
 static const char *const tunnel_later[] = {"token_file", "compat", "on_duplicate", "zero_rtt", NULL};
 
 static const struct option listener_options[] = {
-    OPTION(addrs, listener_settings, bind, "bind", NULL, 0, 64, RELOAD_LIVE,
-           "Address where users arrive.", .required = true, .repeatable = true),
+    OPTION(binds, listener_settings, bind, "bind", NULL, 0, 64, RELOAD_LIVE,
+           "Address where users arrive; unix:PATH may have mode=0660.", .required = true, .repeatable = true),
     OPTION(choice, listener_settings, protocol, "protocol", "tcp", 0, 0, RELOAD_RESTART,
            "What is taken in.", .choices = listener_protocols),
     OPTION(text, listener_settings, backend, "backend", NULL, 1, OPTION_NAME_MAX, RELOAD_NEW,
@@ -158,10 +170,23 @@ static const struct option listener_options[] = {
            24 * OPTION_HOUR, RELOAD_NEW, "A UDP session ends after so long without a datagram."),
     OPTION(count, listener_settings, udp_sessions, "udp_sessions", "65536", 1, 1000000, RELOAD_LIVE,
            "UDP sessions at once; datagrams of further ones are dropped."),
+    OPTION(count, listener_settings, udp_sessions_per_source, "udp_sessions_per_source", "1024", 1,
+           1000000, RELOAD_LIVE, "The same for one source address (IPv6: one /64)."),
+    OPTION(cidrs, listener_settings, allow, "allow", NULL, 0, 4096, RELOAD_LIVE,
+           "Networks that users may come from; all others are refused.", .repeatable = true),
+    OPTION(cidrs, listener_settings, deny, "deny", NULL, 0, 4096, RELOAD_LIVE,
+           "Networks that users may not come from; wins over allow.", .repeatable = true),
+    OPTION(rate, listener_settings, rate_limit, "rate_limit", NULL, 0, 0, RELOAD_LIVE,
+           "New connections and UDP sessions of one source address (IPv6: one /64)."),
+    OPTION(choice, listener_settings, accept_proxy, "accept_proxy", "no", 0, 0, RELOAD_NEW,
+           "Whether a PROXY header says who the user is.", .choices = accept_proxies),
+    OPTION(cidrs, listener_settings, accept_proxy_from, "accept_proxy_from", NULL, 0, 4096,
+           RELOAD_NEW, "Networks that the header is taken from, and required of.",
+           .repeatable = true),
+    OPTION(duration, listener_settings, selection_timeout_ns, "selection_timeout", "5s",
+           10 * OPTION_MS, OPTION_MINUTE, RELOAD_NEW, "How long telling bytes are waited for."),
 };
-static const char *const listener_later[] = {
-    "tls", "accept_proxy", "accept_proxy_from", "allow", "deny", "rate_limit", "zero_copy",
-    "udp_sessions_per_source", "preview_limit", "selection_timeout", NULL};
+static const char *const listener_later[] = {"tls", "zero_copy", "preview_limit", NULL};
 
 static const struct option backend_options[] = {
     OPTION(choice, backend_settings, balance, "balance", "round_robin", 0, 0, RELOAD_NEW,
@@ -176,9 +201,14 @@ static const struct option backend_options[] = {
            "Congestion control towards servers."),
     OPTION(duration, backend_settings, keepalive_ns, "keepalive", "60s", 0, 9 * OPTION_HOUR,
            RELOAD_NEW, "Idle time before TCP asks whether the server is there; 0s never."),
+    OPTION(choice, backend_settings, send_proxy, "send_proxy", "no", 0, 0, RELOAD_NEW,
+           "Whether the user's address goes in front, as a PROXY header.", .choices = send_proxies),
+    OPTION(choice, backend_settings, send_proxy_udp, "send_proxy_udp", "every", 0, 0, RELOAD_NEW,
+           "Where it goes on UDP: before every datagram, before a session's first, or on its own.",
+           .choices = send_proxies_udp),
 };
 static const char *const backend_later[] = {
-    "send_proxy", "send_proxy_udp", "eject_after", "eject_time", "eject_max", "resolve_interval",
+    "eject_after", "eject_time", "eject_max", "resolve_interval",
     "health", "health_path", "health_interval", "health_timeout", "health_delay", "rise", "fall",
     NULL};
 
@@ -210,7 +240,6 @@ static const struct option service_options[] = {
     OPTION(choice, service_settings, send_proxy, "send_proxy", "no", 0, 0, RELOAD_NEW,
            "Whether the user's address goes in front, as a PROXY header.", .choices = send_proxies),
 };
-static const char *const nothing_later[] = {NULL};
 
 #define ROWS(rows) .options = rows, .option_count = ARRAY_COUNT(rows)
 #define ONE(field) .offset = offsetof(struct settings, field), .size = sizeof(((struct settings *)0)->field)
@@ -221,7 +250,7 @@ const struct settings_section settings_sections[] = {
     {"server", "The process; its options may stand in [client] where there is no [server].",
      ROWS(process_options), .later = process_later, ONE(process)},
     {"log", "What is written about it all, and where.",
-     ROWS(log_options), .later = log_later, ONE(log)},
+     ROWS(log_options), .later = nothing_later, ONE(log)},
     {"tls", "Certificates, used by name.",
      ROWS(tls_options), .later = tls_later, MANY(tls, tls_count), .check = settings_check_tls},
     {"tunnel", "Where tunnel clients dial in; used like a backend.",

@@ -9,7 +9,7 @@
 #include "relay/settings_rows.h"
 
 static int host_read(const struct option *option, struct option_input *input, const char *text,
-                     struct host *host)
+                     bool port_needed, struct host *host)
 {
     char name[sizeof host->name];
 
@@ -24,7 +24,7 @@ static int host_read(const struct option *option, struct option_input *input, co
     }
     if (host_port_split(text, name, &host->port))
         return option_refuse(input, "%s: %s is not HOST:PORT", option->name, text);
-    if (!host->port)
+    if (!host->port && port_needed)
         return option_refuse(input, "%s: %s has no port", option->name, text);
     memcpy(host->name, name, sizeof name);
     if (addr_from_host(&host->addr, name, host->port))
@@ -34,7 +34,7 @@ static int host_read(const struct option *option, struct option_input *input, co
 
 static int host_parse(const struct option *option, struct option_input *input, void *field)
 {
-    return host_read(option, input, input->value, field);
+    return host_read(option, input, input->value, true, field);
 }
 
 /* Cuts one `key=value` word off *rest; NULL: there is none left. */
@@ -77,8 +77,8 @@ static int server_name_read(const struct option *option, struct option_input *in
 }
 
 /* Cuts `value` into the address, which is read, and what follows it. */
-static int server_read(const struct option *option, struct option_input *input, struct host *host,
-                       char *name, size_t max)
+static int server_read(const struct option *option, struct option_input *input, bool port_needed,
+                       struct host *host, char *name, size_t max)
 {
     char *copy = mem_text(input->value), *rest = copy, *address;
     int rc;
@@ -86,7 +86,7 @@ static int server_read(const struct option *option, struct option_input *input, 
     if (!copy)
         return -ENOMEM;
     address = strsep(&rest, " \t");
-    rc = host_read(option, input, address, host);
+    rc = host_read(option, input, address, port_needed, host);
     if (!rc)
         rc = server_name_read(option, input, rest, name, max);
     mem_free(copy);
@@ -123,7 +123,7 @@ static int backend_servers_parse(const struct option *option, struct option_inpu
 {
     struct backend_settings *backend = container_of(field, struct backend_settings, server_count);
     struct backend_server server = {0}, *slot;
-    int rc = server_read(option, input, &server.host, server.name, sizeof server.name - 1);
+    int rc = server_read(option, input, false, &server.host, server.name, sizeof server.name - 1);
 
     if (!rc)
         rc = backend_server_name(option, input, &server);
@@ -152,7 +152,7 @@ static int client_servers_parse(const struct option *option, struct option_input
     struct client_settings *client = container_of(field, struct client_settings, server_count);
     struct client_server server = {0}, *slot;
     int rc =
-        server_read(option, input, &server.host, server.server_name, sizeof server.server_name - 1);
+        server_read(option, input, true, &server.host, server.server_name, sizeof server.server_name - 1);
 
     if (rc)
         return rc;
@@ -195,7 +195,7 @@ const struct option_type option_host = {
     .name = "address", .form = "HOST:PORT or unix:PATH", .parse = host_parse,
     .size = sizeof(struct host)};
 const struct option_type option_backend_servers = {
-    .name = "server", .form = "HOST:PORT or unix:PATH, name=NAME", .parse = backend_servers_parse,
+    .name = "server", .form = "HOST:PORT, HOST or unix:PATH, name=NAME", .parse = backend_servers_parse,
     .release = backend_servers_release, .size = sizeof(uint32_t)};
 const struct option_type option_client_servers = {
     .name = "server", .form = "HOST:PORT, name=NAME", .parse = client_servers_parse,

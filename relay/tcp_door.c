@@ -20,8 +20,8 @@ static void tcp_door_pause(struct tcp_door *door, int error)
     struct worker *worker = door->worker;
 
     counter_add(worker->counters, COUNTER_ACCEPT_PAUSED, 1);
-    if (!door->complained_ns || worker->now_ns - door->complained_ns > complain_every_ns) {
-        door->complained_ns = worker->now_ns;
+    if (!*door->complained_ns || worker->now_ns - *door->complained_ns > complain_every_ns) {
+        *door->complained_ns = worker->now_ns;
         LOG(worker->log, LOG_ERROR, "accepting is paused", LOG_TEXT("listener", door->name),
             LOG_TEXT("reason", reason_text(reason_of_errno(error))),
             LOG_TEXT("error", strerror(-error)));
@@ -69,20 +69,14 @@ static void tcp_door_accepted(struct op *op, struct op_result result)
         tcp_door_pause(door, result.res);
 }
 
-int tcp_door_open(struct tcp_door *door, struct worker *worker, const struct addr *addr,
-                  int backlog)
+void tcp_door_open(struct tcp_door *door, struct worker *worker, int fd)
 {
-    int fd = sock_tcp_listen(worker->os, addr, backlog);
-
-    if (fd < 0)
-        return fd;
     door->worker = worker;
     door->fd = fd;
     op_init(&door->op, tcp_door_accepted);
     timer_init(&door->timer, tcp_door_resume);
     task_init(&door->task, tcp_door_told);
     tcp_door_arm(door);
-    return 0;
 }
 
 void tcp_door_close(struct tcp_door *door)

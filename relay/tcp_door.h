@@ -1,4 +1,5 @@
-/* relay/tcp_door.h - one listening TCP socket: accepts, and pauses when the system has no room.
+/* relay/tcp_door.h - one listening stream socket: accepts, and pauses when the system has no room.
+ * A listener may have thousands, so a door is small.
  * Owner: who embeds it.  Thread: the worker's.  Life: open -> close -> closed. */
 #ifndef RELAY_TCP_DOOR_H
 #define RELAY_TCP_DOOR_H
@@ -18,15 +19,14 @@ struct tcp_door {
     void *context;
     int fd;
     bool closing;
-    uint64_t complained_ns; /* when a pause was last logged */
+    uint64_t *complained_ns; /* the owner's, for all its doors: when a pause was last logged */
     struct op op;
     struct timer timer;
     struct task task;
 };
 
-/* Name, functions and context are set by the owner before.  0 or -errno: nothing follows then. */
-int tcp_door_open(struct tcp_door *door, struct worker *worker, const struct addr *addr,
-                  int backlog) MUST_CHECK;
+/* Name, functions, context and complained_ns are set by the owner before.  fd listens; taken. */
+void tcp_door_open(struct tcp_door *door, struct worker *worker, int fd);
 void tcp_door_close(struct tcp_door *door);
 
 #endif

@@ -23,7 +23,6 @@ static void udp_door_told(struct task *task)
 {
     struct udp_door *door = container_of(task, struct udp_door, task);
 
-    udp_sessions_release(&door->sessions);
     udp_sender_free(&door->sender);
     door->worker->os->close(door->worker->os, door->fd);
     door->closed(door);
@@ -31,15 +30,17 @@ static void udp_door_told(struct task *task)
 
 static void udp_door_deliver(struct udp_door *door, const struct datagram_in *in)
 {
-    const struct addr *local = addr_family(&in->local) == AF_UNSPEC ? &door->addr : &in->local;
+    struct addr local = addr_family(&in->local) == AF_UNSPEC ? door->addr : in->local;
+    struct udp_arrival arrival = {door->sender, &in->peer, &local};
     uint32_t segment = in->segment ? in->segment : in->length;
     uint32_t at = 0;
 
+    addr_set_port(&local, addr_port(&door->addr));
     do { /* an empty datagram is one, too */
         uint32_t left = in->length - at;
         uint32_t length = left < segment ? left : segment;
 
-        udp_sessions_received(&door->sessions, &in->peer, local, in->data + at, length);
+        udp_sessions_received(door->sessions, &arrival, in->data + at, length);
         at += length;
     } while (at < in->length);
 }
@@ -72,20 +73,13 @@ static void udp_door_sender_idle(void *context)
     udp_door_settle(door);
 }
 
-static void udp_door_sessions_idle(void *context)
-{
-    struct udp_door *door = context;
-
-    udp_sender_stop(door->sender, udp_door_sender_idle, door);
-}
-
 int udp_door_open(struct udp_door *door, struct worker *worker, const struct addr *addr,
-                  const struct udp_sessions_options *options)
+                  struct udp_sessions *sessions)
 {
-    struct udp_sessions_options own = *options;
     int error;
 
     door->worker = worker;
+    door->sessions = sessions;
     door->fd = sock_udp_bind(worker->os, addr, addr_is_wildcard(addr), false);
     if (door->fd < 0)
         return door->fd;
@@ -96,13 +90,6 @@ int udp_door_open(struct udp_door *door, struct worker *worker, const struct add
     door->sender = udp_sender_new(worker, door->fd);
     if (!door->sender)
         goto close_fd;
-    own.worker = worker;
-    own.sender = door->sender;
-    own.idle = udp_door_sessions_idle;
-    own.context = door;
-    error = udp_sessions_init(&door->sessions, &own);
-    if (error)
-        goto free_sender;
     door->message =
         (struct msghdr){.msg_namelen = sizeof(struct sockaddr_in6), .msg_controllen = CONTROL_SIZE};
     op_init(&door->op, udp_door_received);
@@ -110,18 +97,16 @@ int udp_door_open(struct udp_door *door, struct worker *worker, const struct add
     udp_door_arm(door);
     return 0;
 
-free_sender:
-    udp_sender_free(&door->sender);
 close_fd:
     worker->os->close(worker->os, door->fd);
     return error;
 }
 
-void udp_door_close(struct udp_door *door, enum reason reason)
+void udp_door_close(struct udp_door *door)
 {
     if (door->closing)
         return;
     door->closing = true;
     ring_cancel(door->worker->ring, &door->op);
-    udp_sessions_stop(&door->sessions, reason);
+    udp_sender_stop(door->sender, udp_door_sender_idle, door);
 }

@@ -1,7 +1,6 @@
-/* relay/udp_door.h - one bound UDP socket of a listener: receives from users, answers them, and
- * holds their sessions.
- * Owner: who embeds it.  Thread: the worker's.  Life: open -> refuse_new, perhaps -> close ->
- * closed. */
+/* relay/udp_door.h - one bound UDP socket of a listener: receives from users and answers them.
+ * A listener may have thousands, so a door is small and sessions are the listener's.
+ * Owner: who embeds it.  Thread: the worker's.  Life: open -> close -> closed. */
 #ifndef RELAY_UDP_DOOR_H
 #define RELAY_UDP_DOOR_H
 
@@ -22,14 +21,13 @@ struct udp_door {
     struct op op;
     struct msghdr message; /* tells the kernel how much room addresses and control bytes take */
     struct udp_sender *sender;
-    struct udp_sessions sessions;
+    struct udp_sessions *sessions; /* borrowed; none of its sessions is left when the door closes */
     struct task task;
 };
 
-/* closed and context are set by the owner before; options: what the sessions need (the door fills
- * in worker, sender, idle and context).  0 or -errno: nothing follows then. */
+/* closed and context are set by the owner before.  0 or -errno: nothing follows then. */
 int udp_door_open(struct udp_door *door, struct worker *worker, const struct addr *addr,
-                  const struct udp_sessions_options *options) MUST_CHECK;
-void udp_door_close(struct udp_door *door, enum reason reason);
+                  struct udp_sessions *sessions) MUST_CHECK;
+void udp_door_close(struct udp_door *door);
 
 #endif

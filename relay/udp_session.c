@@ -3,6 +3,9 @@
 #include <string.h>
 
 #include "core/mem.h"
+#include "relay/access.h"
+
+static const uint64_t refused_every_ns = 100000000ull;
 
 struct udp_session {
     struct table_entry entry;
@@ -10,29 +13,28 @@ struct udp_session {
     struct udp_sessions *all;
     struct datagram_end *far;
     struct member *member;
+    struct udp_source *from;
+    struct udp_sender *sender;
     struct addr source, local;
-    uint64_t active_ns, began_ns;
-    uint64_t datagrams_in, datagrams_out;
+    uint64_t id, active_ns, began_ns;
+    uint64_t datagrams_in, datagrams_out, bytes_in, bytes_out;
     bool closing;
-};
-
-struct udp_key {
-    const struct addr *source, *local;
 };
 
 static bool udp_session_matches(const struct table_entry *entry, const void *key)
 {
     const struct udp_session *session =
         container_of((void *)(uintptr_t)entry, struct udp_session, entry);
-    const struct udp_key *wanted = key;
+    const struct udp_arrival *wanted = key;
 
     return addr_equal(&session->source, wanted->source) &&
            addr_equal(&session->local, wanted->local);
 }
 
-static uint64_t udp_key_hash(const struct udp_sessions *sessions, const struct udp_key *key)
+static uint64_t udp_arrival_hash(const struct udp_sessions *sessions,
+                                 const struct udp_arrival *arrival)
 {
-    return addr_hash(key->local, addr_hash(key->source, sessions->hash_seed));
+    return addr_hash(arrival->local, addr_hash(arrival->source, sessions->hash_seed));
 }
 
 static void udp_sessions_settle(struct udp_sessions *sessions)
@@ -111,28 +113,49 @@ static void udp_session_answered(struct datagram_end *end, const uint8_t *data, 
         return;
     session->datagrams_out++;
     udp_session_touch(session);
-    udp_sender_send(sessions->options.sender, &session->source,
-                    session->local.length ? &session->local : NULL, data, length);
+    session->bytes_out += length;
+    udp_sender_send(session->sender, &session->source, &session->local, data, length);
     counter_add(counters, COUNTER_UDP_OUT, 1);
     counter_add(counters, COUNTER_BYTES_OUT, length);
+}
+
+static void udp_session_log(const struct udp_session *session, enum reason reason)
+{
+    const struct udp_sessions_options *options = &session->all->options;
+    const struct access_line line = {
+        .listener = options->listener,
+        .protocol = "udp",
+        .connection = session->id,
+        .source = &session->source,
+        .destination = &session->local,
+        .backend = backend_pool_name(options->pool),
+        .member = session->member->name,
+        .bytes_in = session->bytes_in,
+        .bytes_out = session->bytes_out,
+        .began_ns = session->began_ns,
+        .connected_ns = session->began_ns,
+        .reason = reason,
+    };
+
+    LOG(options->worker->log, reason_severity(reason), "UDP session ended",
+        LOG_TEXT("listener", line.listener), LOG_NUMBER("connection", line.connection),
+        LOG_ADDR("source", line.source), LOG_TEXT("backend", line.backend),
+        LOG_TEXT("member", line.member), LOG_NUMBER("datagrams_in", session->datagrams_in),
+        LOG_NUMBER("datagrams_out", session->datagrams_out),
+        LOG_NUMBER("duration_ms", (options->worker->now_ns - line.began_ns) / 1000000),
+        LOG_TEXT("reason", reason_text(reason)));
+    access_write(options->worker, &line);
 }
 
 static void udp_session_closed(struct datagram_end *end, enum reason reason)
 {
     struct udp_session *session = end->owner;
     struct udp_sessions *sessions = session->all;
-    struct worker *worker = sessions->options.worker;
 
-    LOG(worker->log, reason_severity(reason), "UDP session ended",
-        LOG_TEXT("listener", sessions->options.listener), LOG_ADDR("source", &session->source),
-        LOG_TEXT("backend", backend_pool_name(sessions->options.pool)),
-        LOG_TEXT("member", session->member->name),
-        LOG_NUMBER("datagrams_in", session->datagrams_in),
-        LOG_NUMBER("datagrams_out", session->datagrams_out),
-        LOG_NUMBER("duration_ms", (worker->now_ns - session->began_ns) / 1000000),
-        LOG_TEXT("reason", reason_text(reason)));
+    udp_session_log(session, reason);
     list_remove(&session->link);
     table_remove(&sessions->table, &session->entry);
+    udp_source_give(&sessions->sources, session->from);
     datagram_free(end);
     member_drop(session->member);
     mem_free(session);
@@ -148,11 +171,14 @@ static const struct datagram_events udp_session_events = {
 /* ---- the user ---- */
 
 /* Asks members until one takes the session. */
-static struct datagram_end *udp_session_open(struct udp_sessions *sessions,
-                                             const struct udp_key *key, struct member **member)
+static struct datagram_end *udp_session_ask(struct udp_sessions *sessions,
+                                            const struct udp_arrival *arrival,
+                                            struct member **member)
 {
-    struct datagram_request request = {
-        .source = *key->source, .destination = *key->local, .service = sessions->options.service};
+    struct datagram_request request = {.source = *arrival->source,
+                                       .destination = *arrival->local,
+                                       .port = addr_port(arrival->local),
+                                       .service = sessions->options.service};
     struct pick pick = {0};
 
     while (pick.tried_count <= sessions->options.retries) {
@@ -171,55 +197,109 @@ static struct datagram_end *udp_session_open(struct udp_sessions *sessions,
     return NULL;
 }
 
-static struct udp_session *udp_session_new(struct udp_sessions *sessions, const struct udp_key *key,
-                                           uint64_t hash)
+/* One line in a while: each datagram of somebody who is refused asks anew. */
+static void udp_sessions_log_refused(struct udp_sessions *sessions,
+                                     const struct udp_arrival *arrival, enum reason reason)
+{
+    const struct udp_sessions_options *options = &sessions->options;
+    const struct access_line line = {
+        .listener = options->listener,
+        .protocol = "udp",
+        .source = arrival->source,
+        .destination = arrival->local,
+        .backend = backend_pool_name(options->pool),
+        .began_ns = options->worker->now_ns,
+        .reason = reason,
+    };
+
+    if (sessions->refused_ns && options->worker->now_ns - sessions->refused_ns < refused_every_ns)
+        return;
+    sessions->refused_ns = options->worker->now_ns;
+    access_write(options->worker, &line);
+}
+
+/* Whether there may be one more; counts the source then. */
+static enum reason udp_sessions_admit(struct udp_sessions *sessions,
+                                      const struct udp_arrival *arrival, struct udp_source **from)
 {
     struct counters *counters = sessions->options.worker->counters;
-    struct udp_session *session;
+    enum reason reason = gate_admit(sessions->options.gate, arrival->source);
+    bool full;
 
+    if (reason != REASON_DONE)
+        return reason;
     if (sessions->count >= sessions->options.max) {
         counter_add(counters, COUNTER_LIMIT_UDP_SESSIONS, 1);
-        return NULL;
+        return REASON_LIMIT;
     }
-    session = mem_new(sizeof(*session));
-    if (!session)
-        return NULL;
-    session->far = udp_session_open(sessions, key, &session->member);
-    if (!session->far) {
-        counter_add(counters, COUNTER_OPENS_FAILED, 1);
+    *from = udp_source_take(&sessions->sources, arrival->source, &full);
+    if (*from)
+        return REASON_DONE;
+    if (!full)
+        return REASON_NO_MEMORY;
+    counter_add(counters, COUNTER_LIMIT_SESSIONS_PER_SOURCE, 1);
+    return REASON_LIMIT;
+}
+
+static enum reason udp_session_open(struct udp_session *session, struct udp_sessions *sessions,
+                                    const struct udp_arrival *arrival)
+{
+    enum reason reason = udp_sessions_admit(sessions, arrival, &session->from);
+
+    if (reason != REASON_DONE)
+        return reason;
+    session->far = udp_session_ask(sessions, arrival, &session->member);
+    if (session->far)
+        return REASON_DONE;
+    counter_add(sessions->options.worker->counters, COUNTER_OPENS_FAILED, 1);
+    udp_source_give(&sessions->sources, session->from);
+    return REASON_NO_MEMBER;
+}
+
+static struct udp_session *udp_session_new(struct udp_sessions *sessions,
+                                           const struct udp_arrival *arrival, uint64_t hash)
+{
+    struct udp_session *session = mem_new(sizeof(*session));
+    enum reason reason =
+        session ? udp_session_open(session, sessions, arrival) : REASON_NO_MEMORY;
+
+    if (reason != REASON_DONE) {
+        udp_sessions_log_refused(sessions, arrival, reason);
         mem_free(session);
         return NULL;
     }
     session->far->events = &udp_session_events;
     session->far->owner = session;
     session->all = sessions;
-    session->source = *key->source;
-    session->local = *key->local;
+    session->sender = arrival->sender;
+    session->source = *arrival->source;
+    session->local = *arrival->local;
+    session->id = ++*sessions->options.next_id;
     session->began_ns = sessions->options.worker->now_ns;
     list_init(&session->link);
     table_insert(&sessions->table, &session->entry, hash);
     sessions->count++;
-    counter_add(counters, COUNTER_UDP_SESSIONS, 1);
+    counter_add(sessions->options.worker->counters, COUNTER_UDP_SESSIONS, 1);
     return session;
 }
 
-void udp_sessions_received(struct udp_sessions *sessions, const struct addr *source,
-                           const struct addr *local, const uint8_t *data, uint32_t length)
+void udp_sessions_received(struct udp_sessions *sessions, const struct udp_arrival *arrival,
+                           const uint8_t *data, uint32_t length)
 {
     struct counters *counters = sessions->options.worker->counters;
-    struct udp_key key = {source, local};
-    uint64_t hash = udp_key_hash(sessions, &key);
-    struct table_entry *entry = table_find(&sessions->table, hash, udp_session_matches, &key);
+    uint64_t hash = udp_arrival_hash(sessions, arrival);
+    struct table_entry *entry = table_find(&sessions->table, hash, udp_session_matches, arrival);
     struct udp_session *session = entry ? container_of(entry, struct udp_session, entry) : NULL;
 
     counter_add(counters, COUNTER_UDP_IN, 1);
     if (sessions->stopping || (session && session->closing))
         return;
     if (!session && !sessions->closed)
-        session = udp_session_new(sessions, &key, hash);
+        session = udp_session_new(sessions, arrival, hash);
     if (!session)
         return;
     session->datagrams_in++;
+    session->bytes_in += length;
     udp_session_touch(session);
     udp_sessions_arm(sessions);
     counter_add(counters, COUNTER_BYTES_IN, length);
@@ -231,13 +311,20 @@ void udp_sessions_received(struct udp_sessions *sessions, const struct addr *sou
 int udp_sessions_init(struct udp_sessions *sessions, const struct udp_sessions_options *options)
 {
     struct os *os = options->worker->os;
+    int error;
 
     *sessions = (struct udp_sessions){.options = *options};
     list_init(&sessions->by_age);
     timer_init(&sessions->timer, udp_sessions_expire);
     task_init(&sessions->task, udp_sessions_told);
     os->random(os, &sessions->hash_seed, sizeof(sessions->hash_seed));
-    return table_init(&sessions->table);
+    error = udp_sources_init(&sessions->sources, sessions->hash_seed, options->max_per_source);
+    if (error)
+        return error;
+    error = table_init(&sessions->table);
+    if (error)
+        udp_sources_release(&sessions->sources);
+    return error;
 }
 
 void udp_sessions_stop(struct udp_sessions *sessions, enum reason reason)
@@ -255,4 +342,5 @@ void udp_sessions_release(struct udp_sessions *sessions)
     timer_stop(&sessions->options.worker->timers, &sessions->timer);
     task_cancel(&sessions->task);
     table_release(&sessions->table);
+    udp_sources_release(&sessions->sources);
 }

@@ -1,5 +1,5 @@
-/* relay/udp_session.h - the UDP sessions of one listening socket: one per source address (and
- * address that was asked), each with a far end on a member.
+/* relay/udp_session.h - the UDP sessions of one listener: one per source address and address that was
+ * asked, each with a far end on a member.
  *
  * One datagram out per datagram in; answers leave from the address that was asked; a session ends
  * udp_timeout after its last datagram either way, or with its far end.
@@ -12,14 +12,17 @@
 #include "core/table.h"
 #include "core/udp_end.h"
 #include "core/worker.h"
+#include "relay/gate.h"
+#include "relay/udp_source.h"
 
 struct udp_sessions_options {
     struct worker *worker;
-    struct udp_sender *sender; /* borrowed: answers to users */
     struct backend_pool *pool;
+    struct gate *gate; /* borrowed until release, like next_id */
+    uint64_t *next_id; /* the listener's, for sessions of all kinds */
     const char *listener, *service;
     uint64_t timeout_ns;
-    uint32_t max, retries;
+    uint32_t max, max_per_source, retries;
     void (*idle)(void *context); /* after stop, when the last session is gone */
     void *context;
     void (*emptied)(void *context); /* each time the last session has gone; may be NULL */
@@ -29,20 +32,27 @@ struct udp_sessions_options {
 struct udp_sessions {
     struct udp_sessions_options options;
     struct table table;
+    struct udp_sources sources;
     struct list by_age; /* least recently used first */
     struct timer timer;
     struct task task;
     uint64_t hash_seed;
-    uint32_t count; /* those that still close included */
+    uint64_t refused_ns; /* when a refused user last had a line */
+    uint32_t count;      /* those that still close included */
     bool closed;    /* set by the owner: sources without a session are not served any more */
     bool stopping, told;
 };
 
 int udp_sessions_init(struct udp_sessions *sessions,
                       const struct udp_sessions_options *options) MUST_CHECK;
-/* A user's datagram; everything borrowed until return. */
-void udp_sessions_received(struct udp_sessions *sessions, const struct addr *source,
-                           const struct addr *local, const uint8_t *data, uint32_t length);
+/* By which socket a datagram came, and between whom. */
+struct udp_arrival {
+    struct udp_sender *sender;          /* for answers; borrowed until idle */
+    const struct addr *source, *local;  /* local: the address and port that were asked */
+};
+/* A user's datagram; all but the sender is borrowed until return. */
+void udp_sessions_received(struct udp_sessions *sessions, const struct udp_arrival *arrival,
+                           const uint8_t *data, uint32_t length);
 void udp_sessions_stop(struct udp_sessions *sessions, enum reason reason);
 void udp_sessions_release(struct udp_sessions *sessions);
 

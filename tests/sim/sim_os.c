@@ -287,6 +287,10 @@ static void os_event_ring(struct os *os, int fd)
 }
 
 /* ---- time and chance ---- */
+static void os_yield(struct os *os)
+{
+}
+
 static uint64_t os_clock_ns(struct os *os)
 {
     return host_of(os)->sim->now_ns;
@@ -308,6 +312,7 @@ static void os_random(struct os *os, void *to, size_t length)
 void sim_os_init(struct sim_host *host)
 {
     host->os = (struct os){.clock_ns = os_clock_ns,
+                           .yield = os_yield,
                            .wall_ms = os_wall_ms,
                            .random = os_random,
                            .socket = os_socket,

@@ -1,0 +1,177 @@
+#include "relay/bindings.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/mem.h"
+#include "core/sock.h"
+
+/* The port that is being bound. */
+struct place {
+    struct bindings *bindings;
+    const struct bind *bind;
+    struct addr addr;
+    uint32_t port; /* its number among those of the listener */
+    bool shared;
+};
+
+static int place_bind(const struct place *place, bool udp, bool reuse_port)
+{
+    const struct bindings *bindings = place->bindings;
+
+    if (udp)
+        return sock_udp_bind(bindings->os, &place->addr, addr_is_wildcard(&place->addr),
+                             reuse_port);
+    if (addr_family(&place->addr) == AF_UNIX)
+        return sock_unix_listen(bindings->os, &place->addr, (int)bindings->settings->backlog,
+                                place->bind->mode);
+    return sock_tcp_bind(bindings->os, &place->addr, reuse_port);
+}
+
+/* Alone first: only so the kernel tells that another process has the port, which would share it
+ * with us otherwise.  With port 0 it also tells the number. */
+static int place_probe(struct place *place, bool udp)
+{
+    struct os *os = place->bindings->os;
+    int fd = place_bind(place, udp, false);
+    int rc;
+
+    if (fd < 0)
+        return fd;
+    rc = os->local_addr(os, fd, &place->addr);
+    os->close(os, fd);
+    return rc;
+}
+
+static int place_open(struct place *place, bool udp)
+{
+    struct bindings *bindings = place->bindings;
+    int *fds = (udp ? bindings->udp : bindings->tcp) + place->port * bindings->workers;
+    uint32_t first = place->shared ? 0 : place->port % bindings->workers;
+    uint32_t last = place->shared ? bindings->workers - 1 : first;
+    int rc = last > first ? place_probe(place, udp) : 0;
+
+    for (uint32_t i = first; !rc && i <= last; i++) {
+        fds[i] = place_bind(place, udp, last > first);
+        rc = fds[i] < 0 ? fds[i] : 0;
+    }
+    /* With port 0 both protocols get the same one. */
+    return rc ? rc : bindings->os->local_addr(bindings->os, fds[first], &place->addr);
+}
+
+static int place_open_all(struct place *place)
+{
+    const struct listener_settings *settings = place->bindings->settings;
+    int rc = 0;
+
+    if (settings->protocol & PROTOCOL_TCP)
+        rc = place_open(place, false);
+    if (!rc && settings->protocol & PROTOCOL_UDP)
+        rc = place_open(place, true);
+    if (!rc && !place->port)
+        place->bindings->first = place->addr;
+    return rc;
+}
+
+static int bindings_open_bind(struct bindings *bindings, const struct bind *bind, uint32_t *number,
+                              struct addr *failed)
+{
+    for (uint32_t port = addr_port(&bind->addr); port <= bind->last_port; port++) {
+        struct place place = {.bindings = bindings,
+                              .bind = bind,
+                              .addr = bind->addr,
+                              .port = (*number)++,
+                              .shared = bind_is_shared(bind)};
+        int rc;
+
+        addr_set_port(&place.addr, (uint16_t)port);
+        *failed = place.addr;
+        rc = place_open_all(&place);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+static int *bindings_table(const struct bindings *bindings)
+{
+    size_t count = (size_t)bindings->ports * bindings->workers;
+    int *fds = mem_raw(count * sizeof(int));
+
+    for (size_t i = 0; fds && i < count; i++)
+        fds[i] = -1;
+    return fds;
+}
+
+static int bindings_make_tables(struct bindings *bindings)
+{
+    enum protocol protocol = bindings->settings->protocol;
+
+    if (protocol & PROTOCOL_TCP)
+        bindings->tcp = bindings_table(bindings);
+    if (protocol & PROTOCOL_UDP)
+        bindings->udp = bindings_table(bindings);
+    if ((protocol & PROTOCOL_TCP && !bindings->tcp) || (protocol & PROTOCOL_UDP && !bindings->udp))
+        return -ENOMEM;
+    return 0;
+}
+
+int bindings_open(struct bindings *bindings, struct os *os,
+                  const struct listener_settings *settings, uint32_t workers, char *error,
+                  size_t error_size)
+{
+    struct addr failed = {0};
+    char text[ADDR_TEXT_SIZE];
+    uint32_t number = 0;
+    int rc;
+
+    *bindings = (struct bindings){
+        .os = os, .settings = settings, .workers = workers, .ports = listener_ports(settings)};
+    rc = bindings_make_tables(bindings);
+    for (uint32_t i = 0; !rc && i < settings->bind.count; i++)
+        rc = bindings_open_bind(bindings, &settings->bind.items[i], &number, &failed);
+    if (!rc)
+        return 0;
+    snprintf(error, error_size, "listener %s: cannot listen on %s: %s", settings->name,
+             addr_format(&failed, text), strerror(-rc));
+    bindings_close(bindings);
+    return rc;
+}
+
+static int table_take(int *fds, uint32_t at)
+{
+    int fd = fds ? fds[at] : -1;
+
+    if (fd >= 0)
+        fds[at] = -1;
+    return fd;
+}
+
+int bindings_take_tcp(struct bindings *bindings, uint32_t port, uint32_t worker)
+{
+    return table_take(bindings->tcp, port * bindings->workers + worker);
+}
+
+int bindings_take_udp(struct bindings *bindings, uint32_t port, uint32_t worker)
+{
+    return table_take(bindings->udp, port * bindings->workers + worker);
+}
+
+static void table_close(const struct bindings *bindings, int **fds)
+{
+    size_t count = (size_t)bindings->ports * bindings->workers;
+
+    for (size_t i = 0; *fds && i < count; i++)
+        if ((*fds)[i] >= 0)
+            bindings->os->close(bindings->os, (*fds)[i]);
+    mem_free(*fds);
+    *fds = NULL;
+}
+
+/* The file of a path goes with a socket that never came to its listener. */
+void bindings_close(struct bindings *bindings)
+{
+    table_close(bindings, &bindings->tcp);
+    table_close(bindings, &bindings->udp);
+}

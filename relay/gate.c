@@ -1,0 +1,43 @@
+#include "relay/gate.h"
+
+#include <errno.h>
+
+int gate_init(struct gate *gate, struct worker *worker, const struct listener_settings *settings)
+{
+    uint64_t seed;
+
+    *gate = (struct gate){.worker = worker, .settings = settings};
+    if (!settings->rate_limit.interval_ns)
+        return 0;
+    worker->os->random(worker->os, &seed, sizeof(seed));
+    gate->rates = rate_table_new(&settings->rate_limit, seed);
+    return gate->rates ? 0 : -ENOMEM;
+}
+
+void gate_release(struct gate *gate)
+{
+    rate_table_free(&gate->rates);
+}
+
+enum reason gate_admit(struct gate *gate, const struct addr *source)
+{
+    const struct listener_settings *settings = gate->settings;
+
+    if (addr_family(source) == AF_UNIX)
+        return REASON_DONE;
+    if (cidr_list_holds(&settings->deny, source) ||
+        (settings->allow.count && !cidr_list_holds(&settings->allow, source))) {
+        counter_add(gate->worker->counters, COUNTER_SOURCES_DENIED, 1);
+        return REASON_SOURCE_DENIED;
+    }
+    if (gate->rates && !rate_table_take(gate->rates, source, gate->worker->now_ns)) {
+        counter_add(gate->worker->counters, COUNTER_LIMIT_RATE, 1);
+        return REASON_RATE_LIMIT;
+    }
+    return REASON_DONE;
+}
+
+bool gate_trusts(const struct gate *gate, const struct addr *peer)
+{
+    return cidr_list_holds(&gate->settings->accept_proxy_from, peer);
+}

@@ -1,0 +1,26 @@
+/* relay/gate.h - whom a listener lets in: allow, deny, rate_limit.
+ * Owner: the listener embedding it.  Thread: the worker's.  Life: gate_init -> gate_release. */
+#ifndef RELAY_GATE_H
+#define RELAY_GATE_H
+
+#include "core/reason.h"
+#include "core/worker.h"
+#include "relay/rate_table.h"
+#include "relay/settings.h"
+
+struct gate {
+    struct worker *worker;
+    const struct listener_settings *settings; /* borrowed until release */
+    struct rate_table *rates;                 /* NULL: no limit */
+};
+
+int gate_init(struct gate *gate, struct worker *worker,
+              const struct listener_settings *settings) MUST_CHECK; /* 0 or -ENOMEM */
+void gate_release(struct gate *gate);
+/* REASON_DONE: come in; else why not, and it was counted.  Who comes by a path was let in by the
+ * mode of its file. */
+enum reason gate_admit(struct gate *gate, const struct addr *source) MUST_CHECK;
+/* Whether that peer's PROXY header is taken, and required. */
+bool gate_trusts(const struct gate *gate, const struct addr *peer);
+
+#endif

@@ -1,0 +1,80 @@
+#include "relay/rate_table.h"
+
+#include <string.h>
+
+#include "core/mem.h"
+
+enum { SETS = 4096, WAYS = 4 }; /* 256 KB */
+
+/* `free_ns` is when the bucket would be full again if nobody came any more. */
+struct rate_entry {
+    uint64_t hash, free_ns;
+};
+
+struct rate_table {
+    struct rate rate;
+    uint64_t seed;
+    struct rate_entry entries[SETS][WAYS];
+};
+
+struct rate_table *rate_table_new(const struct rate *rate, uint64_t seed)
+{
+    struct rate_table *table = mem_new(sizeof(*table));
+
+    if (!table)
+        return NULL;
+    table->rate = *rate;
+    table->seed = seed;
+    return table;
+}
+
+void rate_table_free(struct rate_table **table)
+{
+    mem_free(*table);
+    *table = NULL;
+}
+
+struct addr rate_source(const struct addr *source)
+{
+    struct addr key = {0};
+
+    if (addr_family(source) == AF_INET) {
+        key.length = sizeof(key.in4);
+        key.in4.sin_family = AF_INET;
+        key.in4.sin_addr = source->in4.sin_addr;
+    } else if (addr_family(source) == AF_INET6) {
+        key.length = sizeof(key.in6);
+        key.in6.sin6_family = AF_INET6;
+        memcpy(&key.in6.sin6_addr, &source->in6.sin6_addr, 8);
+    }
+    return key;
+}
+
+/* The source's own entry, else the one of its set that owes least, emptied. */
+static struct rate_entry *rate_table_find(struct rate_table *table, uint64_t hash)
+{
+    struct rate_entry *set = table->entries[hash % SETS], *least = set;
+
+    for (int i = 0; i < WAYS; i++) {
+        if (set[i].hash == hash)
+            return &set[i];
+        if (set[i].free_ns < least->free_ns)
+            least = &set[i];
+    }
+    *least = (struct rate_entry){.hash = hash};
+    return least;
+}
+
+bool rate_table_take(struct rate_table *table, const struct addr *source, uint64_t now_ns)
+{
+    struct addr key = rate_source(source);
+    uint64_t interval_ns = table->rate.interval_ns;
+    struct rate_entry *entry = rate_table_find(table, addr_hash(&key, table->seed));
+
+    if (entry->free_ns < now_ns)
+        entry->free_ns = now_ns;
+    if (entry->free_ns - now_ns > (table->rate.burst - 1) * interval_ns)
+        return false;
+    entry->free_ns += interval_ns;
+    return true;
+}
