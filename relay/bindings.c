@@ -170,8 +170,23 @@ static void table_close(const struct bindings *bindings, int **fds)
 }
 
 /* The file of a path goes with a socket that never came to its listener. */
+static void bindings_remove_paths(const struct bindings *bindings)
+{
+    const struct bind_list *binds = &bindings->settings->bind;
+
+    for (uint32_t i = 0, port = 0; bindings->tcp && i < binds->count; i++) {
+        const struct bind *bind = &binds->items[i];
+
+        if (addr_family(&bind->addr) == AF_UNIX &&
+            bindings->tcp[port * bindings->workers + port % bindings->workers] >= 0)
+            sock_unix_remove(bindings->os, &bind->addr);
+        port += 1u + bind->last_port - addr_port(&bind->addr);
+    }
+}
+
 void bindings_close(struct bindings *bindings)
 {
+    bindings_remove_paths(bindings);
     table_close(bindings, &bindings->tcp);
     table_close(bindings, &bindings->udp);
 }

@@ -28,6 +28,7 @@ struct listener {
     struct udp_sessions datagrams;
     bool has_datagrams, datagrams_idle;
     uint64_t next_id;
+    uint32_t next_worker; /* that the next one is dealt to */
     struct task task;
     bool closing, stopping, told_emptied, told_idle;
 };
@@ -64,12 +65,39 @@ static void listener_tell(struct task *task)
 
 /* ---- TCP users ---- */
 
+/* No two workers give the same number. */
+static uint64_t listener_next_id(struct listener *listener)
+{
+    return listener->next_id += listener->options.share->bindings.workers;
+}
+
+/* The limit counts over all workers, exactly. */
+static bool listener_admit(struct listener *listener)
+{
+    uint32_t most = listener->options.settings->max_connections;
+    struct listener_share *share = listener->options.share;
+
+    if (!most)
+        return true;
+    if (atomic_fetch_add(&share->connections, 1) < most)
+        return true;
+    atomic_fetch_sub(&share->connections, 1);
+    return false;
+}
+
+static void listener_dismiss(struct listener *listener)
+{
+    if (listener->options.settings->max_connections)
+        atomic_fetch_sub(&listener->options.share->connections, 1);
+}
+
 static void listener_session_ended(void *context, struct session *session)
 {
     struct listener *listener = context;
 
     list_remove(&session->link);
     listener->session_count--;
+    listener_dismiss(listener);
     listener_settle(listener);
 }
 
@@ -82,7 +110,7 @@ static void listener_turn_away(struct listener *listener, int fd)
                   worker->os->local_addr(worker->os, fd, &destination);
     const struct access_line line = {.listener = listener->frame.listener,
                                      .protocol = "tcp",
-                                     .connection = ++listener->next_id,
+                                     .connection = listener_next_id(listener),
                                      .source = &source,
                                      .destination = &destination,
                                      .backend = backend_pool_name(listener->frame.pool),
@@ -96,26 +124,89 @@ static void listener_turn_away(struct listener *listener, int fd)
     worker->os->close(worker->os, fd);
 }
 
+static void listener_begin(struct listener *listener, int fd)
+{
+    struct worker *worker = listener->options.worker;
+    struct session *session = session_start(&listener->frame, fd, listener_next_id(listener));
+
+    if (!session) {
+        counter_add(worker->counters, COUNTER_SESSIONS_FAILED, 1);
+        listener_dismiss(listener);
+        return;
+    }
+    list_append(&listener->sessions, &session->link);
+    listener->session_count++;
+}
+
 static void listener_accepted(struct tcp_door *door, int fd)
 {
     struct listener *listener = door->context;
-    const struct listener_settings *settings = listener->options.settings;
     struct worker *worker = listener->options.worker;
-    struct session *session;
 
-    if (settings->max_connections && listener->session_count >= settings->max_connections) {
+    if (!listener_admit(listener)) {
         listener_turn_away(listener, fd);
         return;
     }
     counter_add(worker->counters, COUNTER_ACCEPTED, 1);
     sock_tcp_tune(worker->os, fd, &listener->tcp);
-    session = session_start(&listener->frame, fd, ++listener->next_id);
-    if (!session) {
-        counter_add(worker->counters, COUNTER_SESSIONS_FAILED, 1);
+    listener_begin(listener, fd);
+}
+
+/* ---- from worker to worker: descriptors, at birth, once ---- */
+
+struct handed {
+    struct mail mail;
+    struct listener *listener;
+    int fd;
+};
+
+static void listener_arrived(struct mail *mail)
+{
+    struct handed *handed = container_of(mail, struct handed, mail);
+    struct listener *listener = handed->listener;
+    struct os *os = listener->options.worker->os;
+
+    if (listener->closing) {
+        sock_reset_on_close(os, handed->fd);
+        os->close(os, handed->fd);
+        listener_dismiss(listener);
+    } else {
+        listener_begin(listener, handed->fd);
+    }
+    mem_free(handed);
+}
+
+/* Without memory for the message the session stays here. */
+static void listener_hand(struct listener *listener, struct listener *to, int fd)
+{
+    struct handed *handed = mem_new(sizeof(*handed));
+
+    if (!handed) {
+        listener_begin(listener, fd);
         return;
     }
-    list_append(&listener->sessions, &session->link);
-    listener->session_count++;
+    *handed = (struct handed){.mail.run = listener_arrived, .listener = to, .fd = fd};
+    worker_post(to->options.worker, &handed->mail);
+}
+
+static void listener_deal(struct tcp_door *door, int fd)
+{
+    struct listener *listener = door->context;
+    struct listener_share *share = listener->options.share;
+    struct worker *worker = listener->options.worker;
+    struct listener *to = share->by_worker[listener->next_worker++ % share->bindings.workers];
+
+    if (to == listener) {
+        listener_accepted(door, fd);
+        return;
+    }
+    if (!listener_admit(listener)) {
+        listener_turn_away(listener, fd);
+        return;
+    }
+    counter_add(worker->counters, COUNTER_ACCEPTED, 1);
+    sock_tcp_tune(worker->os, fd, &listener->tcp);
+    listener_hand(listener, to, fd);
 }
 
 static void listener_tcp_closed(struct tcp_door *door)
@@ -126,27 +217,20 @@ static void listener_tcp_closed(struct tcp_door *door)
     listener_settle(listener);
 }
 
-static int listener_listen(struct listener *listener, const struct bind *bind,
-                           const struct addr *addr)
+/* The kernel deals users out where each worker has a socket; elsewhere we do. */
+static int listener_open_tcp(struct listener *listener, bool shared, int fd)
 {
+    const struct listener_settings *settings = listener->options.settings;
     struct os *os = listener->options.worker->os;
-    int backlog = (int)listener->options.settings->backlog;
-
-    if (addr_family(addr) == AF_UNIX)
-        return sock_unix_listen(os, addr, backlog, bind->mode);
-    return sock_tcp_listen(os, addr, backlog);
-}
-
-static int listener_open_tcp(struct listener *listener, const struct bind *bind,
-                             const struct addr *addr)
-{
     struct tcp_door *door = &listener->tcp_doors[listener->tcp_count];
-    int fd = listener_listen(listener, bind, addr);
+    int rc = os->listen(os, fd, (int)settings->backlog);
 
-    if (fd < 0)
-        return fd;
-    door->name = listener->options.settings->name;
-    door->accepted = listener_accepted;
+    if (rc) {
+        os->close(os, fd);
+        return rc;
+    }
+    door->name = settings->name;
+    door->accepted = shared ? listener_accepted : listener_deal;
     door->closed = listener_tcp_closed;
     door->context = listener;
     door->complained_ns = &listener->complained_ns;
@@ -158,19 +242,17 @@ static int listener_open_tcp(struct listener *listener, const struct bind *bind,
 
 static void listener_close_tcp(struct listener *listener)
 {
-    const struct bind_list *binds = &listener->options.settings->bind;
     struct os *os = listener->options.worker->os;
 
     if (listener->closing)
         return;
-    for (uint32_t i = 0; i < listener->tcp_count; i++)
-        tcp_door_close(&listener->tcp_doors[i]);
-    for (uint32_t i = 0, door = 0; i < binds->count && door < listener->tcp_count; i++) {
-        const struct bind *bind = &binds->items[i];
+    for (uint32_t i = 0; i < listener->tcp_count; i++) {
+        struct tcp_door *door = &listener->tcp_doors[i];
+        struct addr addr;
 
-        if (addr_family(&bind->addr) == AF_UNIX)
-            sock_unix_remove(os, &bind->addr);
-        door += 1u + bind->last_port - addr_port(&bind->addr);
+        if (os->local_addr(os, door->fd, &addr) == 0 && addr_family(&addr) == AF_UNIX)
+            sock_unix_remove(os, &addr);
+        tcp_door_close(door);
     }
 }
 
@@ -207,6 +289,8 @@ static int listener_init_datagrams(struct listener *listener)
                                                  .pool = listener->options.pool,
                                                  .gate = &listener->gate,
                                                  .next_id = &listener->next_id,
+                                                 .id_step =
+                                                     listener->options.share->bindings.workers,
                                                  .listener = settings->name,
                                                  .service = settings->service,
                                                  .timeout_ns = settings->udp_timeout_ns,
@@ -227,14 +311,14 @@ static int listener_init_datagrams(struct listener *listener)
     return error;
 }
 
-static int listener_open_udp(struct listener *listener, const struct addr *addr)
+static int listener_open_udp(struct listener *listener, int fd)
 {
     struct udp_door *door = &listener->udp_doors[listener->udp_count];
     int error;
 
     door->closed = listener_udp_closed;
     door->context = listener;
-    error = udp_door_open(door, listener->options.worker, addr, &listener->datagrams);
+    error = udp_door_open(door, listener->options.worker, fd, &listener->datagrams);
     if (error)
         return error;
     listener->udp_count++;
@@ -294,6 +378,8 @@ struct listener *listener_new(const struct listener_options *options)
     if (!listener)
         return NULL;
     listener->options = *options;
+    options->share->by_worker[options->worker->index] = listener;
+    listener->next_id = options->worker->index + 1ull - options->share->bindings.workers;
     listener_set_frame(listener);
     listener->tcp.keepalive_s = (uint32_t)(settings->keepalive_ns / 1000000000);
     snprintf(listener->tcp.congestion, sizeof(listener->tcp.congestion), "%s",
@@ -322,42 +408,38 @@ void listener_free(struct listener **listener)
     *listener = NULL;
 }
 
-/* The doors of one port. */
-static int listener_open_port(struct listener *listener, const struct bind *bind,
-                              const struct addr *addr)
+/* This worker's doors of one port. */
+static int listener_open_port(struct listener *listener, const struct bind *bind, uint32_t port)
 {
-    const struct listener_settings *settings = listener->options.settings;
-    struct addr bound = *addr;
-    int error = 0;
+    struct bindings *bindings = &listener->options.share->bindings;
+    uint32_t worker = listener->options.worker->index;
+    int fd = bindings_take_tcp(bindings, port, worker);
+    int rc = 0;
 
-    if (settings->protocol & PROTOCOL_TCP)
-        error = listener_open_tcp(listener, bind, addr);
-    /* With port 0 both protocols get the same one. */
-    if (!error && !addr_port(addr) && settings->protocol == PROTOCOL_BOTH)
-        error = listener_addr(listener, listener->tcp_count - 1, &bound);
-    if (!error && settings->protocol & PROTOCOL_UDP)
-        error = listener_open_udp(listener, &bound);
-    return error;
+    if (fd >= 0)
+        rc = listener_open_tcp(listener, bind_is_shared(bind), fd);
+    fd = rc ? -1 : bindings_take_udp(bindings, port, worker);
+    if (fd >= 0)
+        rc = listener_open_udp(listener, fd);
+    return rc;
 }
 
 int listener_start(struct listener *listener, char *error, size_t error_size)
 {
     const struct listener_settings *settings = listener->options.settings;
     char text[ADDR_TEXT_SIZE];
+    uint32_t number = 0;
 
     for (uint32_t i = 0; i < settings->bind.count; i++) {
         const struct bind *bind = &settings->bind.items[i];
 
         for (uint32_t port = addr_port(&bind->addr); port <= bind->last_port; port++) {
-            struct addr addr = bind->addr;
-            int failed;
+            int failed = listener_open_port(listener, bind, number++);
 
-            addr_set_port(&addr, (uint16_t)port);
-            failed = listener_open_port(listener, bind, &addr);
             if (!failed)
                 continue;
             snprintf(error, error_size, "listener %s: cannot listen on %s: %s", settings->name,
-                     addr_format(&addr, text), strerror(-failed));
+                     addr_format(&bind->addr, text), strerror(-failed));
             return failed;
         }
     }
@@ -387,17 +469,4 @@ void listener_stop(struct listener *listener, enum reason reason)
          link = link->next)
         session_stop(container_of(link, struct session, link), reason);
     listener_settle(listener);
-}
-
-int listener_addr(const struct listener *listener, uint32_t index, struct addr *addr)
-{
-    struct os *os = listener->options.worker->os;
-
-    if (index < listener->tcp_count)
-        return os->local_addr(os, listener->tcp_doors[index].fd, addr);
-    if (index < listener->udp_count) {
-        *addr = listener->udp_doors[index].addr;
-        return 0;
-    }
-    return -ENOENT;
 }

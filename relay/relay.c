@@ -6,7 +6,7 @@
 
 #include "core/mem.h"
 #include "core/state.h"
-#include "relay/listener.h"
+#include "relay/crew.h"
 #include "relay/server_member.h"
 #include "relay/tunnel_client.h"
 #include "relay/tunnel_server.h"
@@ -113,13 +113,21 @@ static void relay_stop_servers(struct relay *relay)
     relay_part_done(relay);
 }
 
+static void relay_drained(struct relay *relay)
+{
+    if (relay->options.drained)
+        relay->options.drained(relay->options.context);
+    else
+        relay_stop(relay);
+}
+
 static void relay_step(struct task *task)
 {
     struct relay *relay = container_of(task, struct relay, task);
 
     switch (relay->state) {
     case RELAY_DRAINING:
-        relay_stop(relay);
+        relay_drained(relay);
         break;
     case RELAY_STOPPING_USERS:
         state_move(&relay_states, &relay->state, RELAY_STOPPING_TUNNELS);
@@ -233,6 +241,7 @@ static int relay_make_listener(struct relay *relay, uint32_t index)
 {
     struct listener_options options = {.worker = relay->options.worker,
                                        .settings = &relay->settings->listeners[index],
+                                       .share = &relay->options.crew->listeners[index],
                                        .emptied = relay_listener_emptied,
                                        .idle = relay_part_done,
                                        .context = relay};
@@ -248,6 +257,8 @@ static int relay_make_client(struct relay *relay, char *error, size_t error_size
 {
     struct tunnel_client_options options = {.worker = relay->options.worker,
                                             .settings = relay->settings,
+                                            .instance = relay->options.crew->client_instance,
+                                            .workers = relay->options.crew->workers,
                                             .registered = relay->options.registered,
                                             .context = relay->options.context};
 
@@ -272,7 +283,8 @@ static int relay_make_parts(struct relay *relay, char *error, size_t error_size)
         failed = relay_make_pool(relay, &settings->backends[i], &relay->pools[i]);
     for (uint32_t i = 0; !failed && i < settings->tunnel_count; i++) {
         relay->tunnels[i] =
-            tunnel_server_new(relay->options.worker, &settings->tunnels[i], error, error_size);
+            tunnel_server_new(relay->options.worker, &relay->options.crew->tunnels[i], error,
+                              error_size);
         failed = relay->tunnels[i] ? 0 : -EINVAL;
     }
     for (uint32_t i = 0; !failed && i < settings->listener_count; i++)
@@ -291,7 +303,7 @@ struct relay *relay_new(const struct relay_options *options, char *error, size_t
         return NULL;
     }
     relay->options = *options;
-    relay->settings = options->settings;
+    relay->settings = options->crew->settings;
     relay->stop_reason = REASON_SHUTDOWN;
     timer_init(&relay->drain_timer, relay_drain_ended);
     task_init(&relay->task, relay_step);
@@ -337,22 +349,4 @@ void relay_free(struct relay **relay)
     mem_free(r->pools);
     mem_free(r);
     *relay = NULL;
-}
-
-/* ---- looking in ---- */
-
-int relay_listener_addr(const struct relay *relay, const char *listener, struct addr *addr)
-{
-    for (uint32_t i = 0; i < relay->settings->listener_count; i++)
-        if (!strcmp(relay->settings->listeners[i].name, listener))
-            return listener_addr(relay->listeners[i], 0, addr);
-    return -ENOENT;
-}
-
-int relay_tunnel_addr(const struct relay *relay, const char *tunnel, struct addr *addr)
-{
-    for (uint32_t i = 0; i < relay->settings->tunnel_count; i++)
-        if (!strcmp(relay->settings->tunnels[i].name, tunnel))
-            return tunnel_server_addr(relay->tunnels[i], 0, addr);
-    return -ENOENT;
 }

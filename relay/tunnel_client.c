@@ -132,10 +132,12 @@ static bool client_load_tls(struct tunnel_client *client, char *error, size_t er
 static bool client_make_parts(struct tunnel_client *client, char *error, size_t error_size)
 {
     const struct settings *settings = client->options.settings;
+    uint32_t workers = client->options.workers ? client->options.workers : 1;
     bool made =
         services_init(&client->services, client->options.worker, settings, client_quieter) == 0;
 
-    for (uint32_t i = 0; made && i < settings->client.server_count; i++)
+    for (uint32_t i = client->options.worker->index; made && i < settings->client.server_count;
+         i += workers)
         made = tunnel_link_new(client, &settings->client.servers[i]);
     if (!made)
         snprintf(error, error_size, "[client] %s", reason_text(REASON_NO_MEMORY));
@@ -164,7 +166,7 @@ struct tunnel_client *tunnel_client_new(const struct tunnel_client_options *opti
     client->settings = &options->settings->client;
     list_init(&client->links);
     task_init(&client->settling, client_settled);
-    options->worker->os->random(options->worker->os, client->instance, sizeof(client->instance));
+    memcpy(client->instance, options->instance, sizeof(client->instance));
     if (!client_offer_fits(options->settings, error, error_size) ||
         !client_make_parts(client, error, error_size) ||
         !client_load_tls(client, error, error_size))

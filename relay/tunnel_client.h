@@ -14,6 +14,8 @@ typedef void tunnel_client_fn(void *context);
 struct tunnel_client_options {
     struct worker *worker;
     const struct settings *settings; /* its client and services; borrowed until free */
+    const uint8_t *instance;         /* the same on all workers; borrowed until new returns */
+    uint32_t workers;                /* that share the client; 0 is 1 */
     tunnel_client_fn *registered;    /* each time a tunnel was registered; may be NULL */
     void *context;
 };

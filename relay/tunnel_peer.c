@@ -115,14 +115,14 @@ static void peer_answer(struct tunnel_peer *peer, uint16_t version, uint64_t fea
         .type = WIRE_REGISTERED,
         .registered = {.version = version,
                        .features = features & WIRE_FEATURES,
-                       .worker_count = 1,
+                       .worker_count = (uint16_t)server->share->workers,
                        .worker = (uint16_t)server->worker->index,
                        .heartbeat_ms = (uint32_t)(server->settings->heartbeat_ns / MS),
                        .health_timeout_ms = (uint32_t)(server->settings->health_timeout_ns / MS),
                        .probe_ms = PROBE_MS * (1 + clients / PROBE_CLIENTS)}
     };
 
-    memcpy(message.registered.instance, server->instance, WIRE_INSTANCE_SIZE);
+    memcpy(message.registered.instance, server->share->instance, WIRE_INSTANCE_SIZE);
     peer_send(peer, &message);
 }
 

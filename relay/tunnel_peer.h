@@ -22,10 +22,10 @@
 struct tunnel_server {
     /* Set by new. */
     struct worker *worker;
+    struct tunnel_share *share;
     const struct tunnel_settings *settings;
     struct tls_context *tls;
     struct backend_pool *pool;
-    uint8_t instance[WIRE_INSTANCE_SIZE];
     struct quic_endpoint **endpoints; /* one per `listen`; NULL where not open */
     /* Changes while running. */
     struct list peers, members;

@@ -138,12 +138,13 @@ static void server_config(const struct tunnel_settings *settings, struct quic_co
 }
 
 static int server_listen(struct tunnel_server *server, uint32_t index,
-                         const struct quic_acceptor *acceptor, char *error, size_t error_size)
+                         struct quic_acceptor *acceptor, char *error, size_t error_size)
 {
     const struct addr *addr = &server->settings->listen.items[index];
     char text[ADDR_TEXT_SIZE];
     int failed;
 
+    acceptor->port = server->share->ports[index];
     server->endpoints[index] = quic_listen(server->worker, addr, acceptor, &failed);
     if (server->endpoints[index]) {
         server->endpoint_count++;
@@ -192,9 +193,8 @@ static bool server_make_parts(struct tunnel_server *server, char *error, size_t 
     return false;
 }
 
-struct tunnel_server *tunnel_server_new(struct worker *worker,
-                                        const struct tunnel_settings *settings, char *error,
-                                        size_t error_size)
+struct tunnel_server *tunnel_server_new(struct worker *worker, struct tunnel_share *share,
+                                        char *error, size_t error_size)
 {
     struct tunnel_server *server = mem_new(sizeof(*server));
 
@@ -203,11 +203,11 @@ struct tunnel_server *tunnel_server_new(struct worker *worker,
         return NULL;
     }
     server->worker = worker;
-    server->settings = settings;
+    server->share = share;
+    server->settings = share->settings;
     list_init(&server->peers);
     list_init(&server->members);
     task_init(&server->settling, server_settled);
-    worker->os->random(worker->os, server->instance, sizeof(server->instance));
     if (!server_make_parts(server, error, error_size) ||
         !server_load_tls(server, error, error_size))
         tunnel_server_free(&server);
@@ -232,12 +232,4 @@ void tunnel_server_free(struct tunnel_server **server)
 struct backend_pool *tunnel_server_pool(struct tunnel_server *server)
 {
     return server->pool;
-}
-
-int tunnel_server_addr(const struct tunnel_server *server, uint32_t index, struct addr *addr)
-{
-    if (index >= server->settings->listen.count || !server->endpoints[index])
-        return -ENOENT;
-    quic_endpoint_addr(server->endpoints[index], addr);
-    return 0;
 }

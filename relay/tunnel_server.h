@@ -8,18 +8,29 @@
 #include "balancer/balancer.h"
 #include "core/worker.h"
 #include "relay/settings.h"
+#include "relay/tunnel_wire.h"
 
 struct tunnel_server;
+/* What the tunnel servers of all workers that stand for one [tunnel] share. */
+struct tunnel_share {
+    const struct tunnel_settings *settings; /* borrowed until close */
+    uint32_t workers;
+    struct quic_port **ports; /* by `listen` */
+    uint8_t instance[WIRE_INSTANCE_SIZE];
+};
+/* 0 or -errno, and a sentence; then nothing stays open. */
+int tunnel_share_open(struct tunnel_share *share, struct os *os,
+                      const struct tunnel_settings *settings, uint32_t workers, char *error,
+                      size_t error_size) MUST_CHECK;
+void tunnel_share_close(struct tunnel_share *share);
+
 typedef void tunnel_idle_fn(void *context);
 
-/* settings: borrowed until free.  NULL: error is a sentence. */
-struct tunnel_server *tunnel_server_new(struct worker *worker,
-                                        const struct tunnel_settings *settings, char *error,
-                                        size_t error_size) MUST_CHECK;
+/* share: borrowed until free.  NULL: error is a sentence. */
+struct tunnel_server *tunnel_server_new(struct worker *worker, struct tunnel_share *share,
+                                        char *error, size_t error_size) MUST_CHECK;
 int tunnel_server_start(struct tunnel_server *server, char *error, size_t error_size) MUST_CHECK;
 struct backend_pool *tunnel_server_pool(struct tunnel_server *server); /* lives until free */
-/* Of its index-th `listen`, as bound.  0 or -ENOENT. */
-int tunnel_server_addr(const struct tunnel_server *server, uint32_t index, struct addr *addr);
 /* Takes no new clients and tells those it has that it is leaving; what is open goes on. */
 void tunnel_server_drain(struct tunnel_server *server);
 /* Closes every client; idle is called once, later, when nothing is left.  Sessions that were on its

@@ -274,7 +274,7 @@ static struct udp_session *udp_session_new(struct udp_sessions *sessions,
     session->sender = arrival->sender;
     session->source = *arrival->source;
     session->local = *arrival->local;
-    session->id = ++*sessions->options.next_id;
+    session->id = *sessions->options.next_id += sessions->options.id_step;
     session->began_ns = sessions->options.worker->now_ns;
     list_init(&session->link);
     table_insert(&sessions->table, &session->entry, hash);

@@ -58,8 +58,11 @@ static bool scene_open(void)
     struct pool_limits limits = {
         {256, 64, 4}
     };
-    struct tunnel_client_options options = {
-        .worker = &scene.worker, .settings = &scene.settings, .registered = scene_registered};
+    static const uint8_t instance[WIRE_INSTANCE_SIZE] = {1, 2, 3};
+    struct tunnel_client_options options = {.worker = &scene.worker,
+                                            .settings = &scene.settings,
+                                            .instance = instance,
+                                            .registered = scene_registered};
 
     memset(&scene, 0, sizeof(scene));
     must(tls_global_init(&(struct tls_hooks){0}) == 0);

@@ -33,6 +33,8 @@ static struct scene {
     char *allow;
     struct identity identity;
     struct identity_name name;
+    struct quic_port *ports[1];
+    struct tunnel_share share;
     struct tunnel_server *server;
     bool idle;
     char error[256];
@@ -96,8 +98,9 @@ static bool scene_open(enum tunnel_replay replay)
         .max_clients = 2,
         .max_streams = 3
     };
-    scene.server =
-        tunnel_server_new(&scene.worker, &scene.tunnel, scene.error, sizeof(scene.error));
+    scene.share = (struct tunnel_share){
+        .settings = &scene.tunnel, .workers = 1, .ports = scene.ports, .instance = {1}};
+    scene.server = tunnel_server_new(&scene.worker, &scene.share, scene.error, sizeof(scene.error));
     return scene.server && tunnel_server_start(scene.server, scene.error, sizeof(scene.error)) == 0;
 }
 

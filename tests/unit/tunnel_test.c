@@ -19,6 +19,7 @@ struct scene {
     struct service_settings service;
     struct addr listen;
     char *allow;
+    struct tunnel_share share;
     struct tunnel_server *server;
     struct tunnel_client *client;
     int service_fd;
@@ -94,17 +95,23 @@ static void scene_settings(struct scene *scene)
 static bool scene_start_server(struct scene *scene)
 {
     scene->server_idle = false;
+    if (tunnel_share_open(&scene->share, &os_linux, &scene->tunnel, 1, scene->error,
+                          sizeof(scene->error)))
+        return false;
+    quic_port_addr(scene->share.ports[0], &scene->upstream.host.addr);
     scene->server =
-        tunnel_server_new(&scene->real.worker, &scene->tunnel, scene->error, sizeof(scene->error));
+        tunnel_server_new(&scene->real.worker, &scene->share, scene->error, sizeof(scene->error));
     return scene->server &&
-           tunnel_server_start(scene->server, scene->error, sizeof(scene->error)) == 0 &&
-           tunnel_server_addr(scene->server, 0, &scene->upstream.host.addr) == 0;
+           tunnel_server_start(scene->server, scene->error, sizeof(scene->error)) == 0;
 }
+
+static const uint8_t client_instance[WIRE_INSTANCE_SIZE] = {1, 2, 3};
 
 static bool scene_start_client(struct scene *scene)
 {
     struct tunnel_client_options options = {.worker = &scene->real.worker,
                                             .settings = &scene->settings,
+                                            .instance = client_instance,
                                             .registered = scene_registered,
                                             .context = scene};
 
@@ -135,6 +142,7 @@ static bool scene_stop_server(struct scene *scene)
     if (!turn_until(&scene->real, scene->server_idle))
         return false;
     tunnel_server_free(&scene->server);
+    tunnel_share_close(&scene->share);
     return true;
 }
 

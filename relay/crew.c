@@ -1,0 +1,87 @@
+#include "relay/crew.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/mem.h"
+
+static int crew_make(struct crew *crew)
+{
+    const struct settings *settings = crew->settings;
+
+    crew->listeners = mem_new((settings->listener_count + 1) * sizeof(struct listener_share));
+    crew->tunnels = mem_new((settings->tunnel_count + 1) * sizeof(struct tunnel_share));
+    return crew->listeners && crew->tunnels ? 0 : -ENOMEM;
+}
+
+static int crew_open(struct crew *crew, char *error, size_t error_size)
+{
+    const struct settings *settings = crew->settings;
+    int rc = crew_make(crew);
+
+    if (rc)
+        snprintf(error, error_size, "%s", reason_text(reason_of_errno(rc)));
+    for (uint32_t i = 0; !rc && i < settings->tunnel_count; i++)
+        rc = tunnel_share_open(&crew->tunnels[i], crew->os, &settings->tunnels[i], crew->workers,
+                               error, error_size);
+    for (uint32_t i = 0; !rc && i < settings->listener_count; i++)
+        rc = bindings_open(&crew->listeners[i].bindings, crew->os, &settings->listeners[i],
+                           crew->workers, error, error_size);
+    return rc;
+}
+
+struct crew *crew_new(struct os *os, const struct settings *settings, uint32_t workers,
+                      char *error, size_t error_size)
+{
+    struct crew *crew = mem_new(sizeof(*crew));
+
+    must(workers && workers <= SETTINGS_WORKERS_MAX);
+    if (!crew) {
+        snprintf(error, error_size, "%s", reason_text(REASON_NO_MEMORY));
+        return NULL;
+    }
+    crew->os = os;
+    crew->settings = settings;
+    crew->workers = workers;
+    os->random(os, crew->client_instance, sizeof(crew->client_instance));
+    if (crew_open(crew, error, error_size))
+        crew_free(&crew);
+    return crew;
+}
+
+void crew_free(struct crew **handle)
+{
+    struct crew *crew = *handle;
+
+    if (!crew)
+        return;
+    for (uint32_t i = 0; crew->listeners && i < crew->settings->listener_count; i++)
+        bindings_close(&crew->listeners[i].bindings);
+    for (uint32_t i = 0; crew->tunnels && i < crew->settings->tunnel_count; i++)
+        tunnel_share_close(&crew->tunnels[i]);
+    mem_free(crew->listeners);
+    mem_free(crew->tunnels);
+    mem_free(crew);
+    *handle = NULL;
+}
+
+int crew_listener_addr(const struct crew *crew, const char *listener, struct addr *addr)
+{
+    for (uint32_t i = 0; i < crew->settings->listener_count; i++)
+        if (!strcmp(crew->settings->listeners[i].name, listener)) {
+            *addr = crew->listeners[i].bindings.first;
+            return 0;
+        }
+    return -ENOENT;
+}
+
+int crew_tunnel_addr(const struct crew *crew, const char *tunnel, struct addr *addr)
+{
+    for (uint32_t i = 0; i < crew->settings->tunnel_count; i++)
+        if (!strcmp(crew->settings->tunnels[i].name, tunnel)) {
+            quic_port_addr(crew->tunnels[i].ports[0], addr);
+            return 0;
+        }
+    return -ENOENT;
+}
