@@ -37,7 +37,7 @@ struct open_request {
     /* Set by the session; all borrowed until confirmed or failed. */
     const struct open_events *events;
     struct addr source, destination; /* the user's address, and the one it asked for */
-    uint16_t port; /* of ours, that it came by: for servers given without one */
+    uint16_t port;                   /* of ours, that it came by: for servers given without one */
     const char *service;
     uint64_t connect_timeout_ns; /* servers only; a tunnel's services have their own */
     /* The member's while the open lasts. */

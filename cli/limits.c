@@ -1,14 +1,26 @@
 #include "cli/limits.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-static bool limit_is_enough(const struct settings *settings, rlim_t allowed)
+static rlim_t limit_wanted(const struct settings *settings)
 {
-    return settings_descriptors(settings) <= allowed && settings->process.nofile <= allowed;
+    uint32_t needed = settings_descriptors(settings);
+
+    return settings->process.nofile > needed ? settings->process.nofile : needed;
+}
+
+/* Root may lift the hard limit, where nobody has taken that from it: only trying tells. */
+static bool limit_can_be(struct rlimit limit, rlim_t wanted)
+{
+    if (wanted <= limit.rlim_max)
+        return true;
+    limit.rlim_max = wanted;
+    return setrlimit(RLIMIT_NOFILE, &limit) == 0;
 }
 
 bool limits_check(const struct settings *settings, const char *file, FILE *errors)
@@ -18,9 +30,10 @@ bool limits_check(const struct settings *settings, const char *file, FILE *error
 
     if (getrlimit(RLIMIT_NOFILE, &limit))
         return true;
-    if (!limit_is_enough(settings, limit.rlim_max) && geteuid() != 0) {
-        fprintf(errors, "%s:0: %u descriptors are wanted, and the system allows %" PRIu64 "\n",
-                file, nofile > needed ? nofile : needed, (uint64_t)limit.rlim_max);
+    if (!limit_can_be(limit, limit_wanted(settings))) {
+        fprintf(errors,
+                "%s:0: %" PRIu64 " descriptors are wanted, and the system allows %" PRIu64 "\n",
+                file, (uint64_t)limit_wanted(settings), (uint64_t)limit.rlim_max);
         return false;
     }
     if (nofile && nofile < needed) {
@@ -31,16 +44,31 @@ bool limits_check(const struct settings *settings, const char *file, FILE *error
     return true;
 }
 
+/* The kernel grows the table of descriptors by doubling, and with threads about it waits each time
+ * until all have looked away: thousands of ports are bound sooner after one step. */
+static void limits_reserve(uint32_t count)
+{
+    int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, count);
+
+    if (fd >= 0)
+        close(fd);
+}
+
 int limits_raise(const struct settings *settings)
 {
     struct rlimit limit;
+    int rc;
 
     if (getrlimit(RLIMIT_NOFILE, &limit))
         return -errno;
     limit.rlim_cur = settings->process.nofile ? settings->process.nofile : limit.rlim_max;
+    if (limit.rlim_cur < limit_wanted(settings))
+        limit.rlim_cur = limit_wanted(settings);
     if (limit.rlim_cur > limit.rlim_max)
         limit.rlim_max = limit.rlim_cur;
-    return setrlimit(RLIMIT_NOFILE, &limit) ? -errno : 0;
+    rc = setrlimit(RLIMIT_NOFILE, &limit) ? -errno : 0;
+    limits_reserve(settings_descriptors(settings) - 1);
+    return rc;
 }
 
 /* UINT64_MAX: no limit, or none that can be read. */

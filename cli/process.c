@@ -15,7 +15,7 @@
 
 struct process {
     const struct process_options *options;
-    struct log *log, *access; /* access NULL: none */
+    struct log *log, *access;  /* access NULL: none */
     struct log_source *source; /* the control thread's */
     struct resolver *resolver;
     struct relay_thread thread;

@@ -21,6 +21,10 @@
     ROW(OPENS_FAILED,              "opens that no member took")                                    \
     ROW(BYTES_IN,                  "bytes from users")                                             \
     ROW(BYTES_OUT,                 "bytes to users")                                               \
+    ROW(SPLICES_ENTERED,           "directions of connections that moved to splice")               \
+    ROW(SPLICES_LEFT,              "directions that came back from it")                            \
+    ROW(SPLICE_BYTES,              "bytes moved by splice, of those above")                        \
+    ROW(SPLICE_NO_PIPE,            "times a bulky direction found no pipe and was copied")         \
     ROW(POOL_EMPTY,                "times a buffer pool was at its limit")                         \
     ROW(RECEIVE_DRY,               "receives that met an empty buffer group")                      \
     ROW(UDP_IN,                    "UDP datagrams from users")                                     \

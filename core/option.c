@@ -350,26 +350,14 @@ static void addrs_release(void *field)
     *list = (struct addr_list){0};
 }
 
-static bool is_port_range(const char *text)
-{
-    const char *colon = strrchr(text, ':');
-    size_t digits = colon ? strspn(colon + 1, "0123456789") : 0;
-
-    return digits && colon[1 + digits] == '-';
-}
-
 static int addrs_parse(const struct option *option, struct option_input *input, void *field)
 {
     struct addr_list *list = field;
     struct addr addr, *slot;
 
-    if (strncmp(input->value, "unix:", 5) == 0)
-        return option_refuse(input, "not in this version: %s = unix:PATH", option->name);
-    if (is_port_range(input->value))
-        return option_refuse(input, "not in this version: a range of ports in %s", option->name);
     if (list->count >= option->max)
         return option_refuse(input, "%s: more than %" PRIu64 " of them", option->name, option->max);
-    if (addr_parse(&addr, input->value))
+    if (addr_parse(&addr, input->value) || addr_family(&addr) == AF_UNIX)
         return option_refuse(input, "%s: %s is not an address (%s)", option->name, input->value,
                              option->type->form);
     slot = option_grow((void **)&list->items, &list->count, sizeof *slot);

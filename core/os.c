@@ -1,6 +1,7 @@
 #include "core/os.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -140,6 +141,35 @@ static int linux_remove_socket(struct os *os, const char *path)
     return S_ISSOCK(file.st_mode) ? result_of(unlink(path)) : -EEXIST;
 }
 
+static int pipe_resize(int fd, uint32_t size, uint32_t least)
+{
+    int rc = fcntl(fd, F_SETPIPE_SZ, (int)size);
+
+    return rc < 0 && least < size ? fcntl(fd, F_SETPIPE_SZ, (int)least) : rc;
+}
+
+/* One that may not grow (pipe-user-pages-soft) would be slower than copying: then there is none. */
+static int linux_pipe(struct os *os, int fds[2], uint32_t size, uint32_t least)
+{
+    int rc = pipe2(fds, O_NONBLOCK | O_CLOEXEC);
+
+    if (rc < 0)
+        return -errno;
+    rc = result_of(pipe_resize(fds[0], size, least));
+    if (rc < 0) {
+        linux_close(os, fds[0]);
+        linux_close(os, fds[1]);
+    }
+    return rc;
+}
+
+static int linux_splice(struct os *os, int from, int to, uint32_t length)
+{
+    ssize_t moved = splice(from, NULL, to, NULL, length, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+
+    return moved < 0 ? -errno : (int)moved;
+}
+
 /* Without EFD_NONBLOCK: the ring would take the flag for "do not wait". */
 static int linux_event(struct os *os)
 {
@@ -171,6 +201,8 @@ struct os os_linux = {
     .close = linux_close,
     .set_mode = linux_set_mode,
     .remove_socket = linux_remove_socket,
+    .pipe = linux_pipe,
+    .splice = linux_splice,
     .event = linux_event,
     .event_ring = linux_event_ring,
 };

@@ -28,6 +28,13 @@ struct os {
     void (*close)(struct os *os, int fd);
     int (*set_mode)(struct os *os, const char *path, uint32_t mode);
     int (*remove_socket)(struct os *os, const char *path); /* -EEXIST: it is something else */
+    /* A pipe, its reading end first, that holds `size` bytes (or, where that is refused, `least`):
+     * how many it holds.  Both ends non-blocking. */
+    int (*pipe)(struct os *os, int fds[2], uint32_t size, uint32_t least);
+    /* Moves up to `length` bytes between a pipe and a non-blocking socket: how many, 0 at the end
+     * of the source, -EAGAIN when the source is empty or the target full.  SIGPIPE must be ignored:
+     * a target that is gone raises it, and there is no flag against it here. */
+    int (*splice)(struct os *os, int from, int to, uint32_t length);
     int (*event)(struct os *os);               /* an eventfd, blocking reads by the ring only */
     void (*event_ring)(struct os *os, int fd); /* adds 1; safe from any thread */
 };

@@ -5,17 +5,11 @@
 
 #include "core/mem.h"
 #include "core/state.h"
+#include "core/tcp_end_parts.h"
 
 enum {
     SMALL_RECEIVE = 2048, /* below this, bytes move to a small chunk and the large one goes back */
     BULK_CHUNKS = 16,     /* taken by one receive of a flow that fills whole chunks */
-};
-
-enum tcp_end_state {
-    TCP_END_OPEN,
-    TCP_END_CLOSING, /* operations end; `reason` says why */
-    TCP_END_CLOSED,
-    TCP_END_STATE_COUNT
 };
 
 static const char *const tcp_end_state_names[] = {"open", "closing", "closed"};
@@ -26,38 +20,6 @@ static const uint32_t tcp_end_state_next[] = {
 };
 static const struct state_table tcp_end_states = {"tcp_end", tcp_end_state_names,
                                                   tcp_end_state_next, TCP_END_STATE_COUNT};
-
-struct tcp_end {
-    struct stream stream;
-    struct worker *worker;
-    int fd;
-    uint8_t state;
-    uint8_t reason;
-    bool started : 1;
-    bool ended : 1;     /* the peer's FIN was received */
-    bool finishing : 1; /* finish() was called */
-    bool finished : 1;  /* our FIN was sent */
-    bool bulky : 1;     /* the last receive filled all the room it had */
-    bool broken : 1;    /* the peer takes no more: what it sent before is still received */
-    bool resets : 1;    /* closing sends RST */
-    uint64_t unconsumed;
-    struct queue out;
-    struct vectors *receiving, *sending; /* while OP_RECV_NOW, OP_SENDMSG are in flight */
-    struct op recv_op;                   /* OP_RECV, OP_RECV_NOW; after the end: OP_POLL */
-    struct op send_op;
-    struct task task; /* sends, receives, closes: what the turn left to do */
-};
-_Static_assert(sizeof(struct tcp_end) <= 400, "an idle connection must stay small");
-
-static struct tcp_end *tcp_end_of(struct stream *stream)
-{
-    return container_of(stream, struct tcp_end, stream);
-}
-
-static bool tcp_end_is_open(const struct tcp_end *end)
-{
-    return end->state == TCP_END_OPEN;
-}
 
 static void tcp_end_close_for(struct tcp_end *end, enum reason reason)
 {
@@ -71,7 +33,7 @@ static void tcp_end_close_for(struct tcp_end *end, enum reason reason)
     worker_defer(end->worker, &end->task);
 }
 
-static void tcp_end_fail(struct tcp_end *end, int error)
+void tcp_end_fail(struct tcp_end *end, int error)
 {
     tcp_end_close_for(end, reason_of_errno(error));
 }
@@ -122,7 +84,7 @@ static bool tcp_end_receive_bulk(struct tcp_end *end)
 /* After the peer's FIN nothing is received any more, but a reset must still be noticed. */
 static void tcp_end_receive(struct tcp_end *end)
 {
-    if (!end->started || !tcp_end_is_open(end) || end->recv_op.busy)
+    if (!end->started || !tcp_end_is_open(end) || end->recv_op.busy || end->input)
         return;
     if (end->ended && !end->finished)
         ring_poll(end->worker->ring, &end->recv_op, end->fd, 0);
@@ -209,11 +171,14 @@ static void tcp_end_received_bulk(struct tcp_end *end, struct op_result result)
         tcp_end_fail(end, result.res);
 }
 
+/* After a loan the poll for it may still end: then receiving says what there is. */
 static void tcp_end_polled(struct tcp_end *end, struct op_result result)
 {
     int error = 0;
     socklen_t size = sizeof(error);
 
+    if (!end->ended || !tcp_end_is_open(end))
+        return;
     if (result.res < 0 && result.res != -EINTR)
         tcp_end_fail(end, result.res);
     if (result.res < 0 || !(result.res & (POLLERR | POLLHUP | POLLNVAL)))
@@ -230,6 +195,8 @@ static void tcp_end_received(struct op *op, struct op_result result)
         tcp_end_received_one(end, result);
     else if (op->kind == OP_RECV_NOW)
         tcp_end_received_bulk(end, result);
+    else if (end->input && tcp_end_is_open(end))
+        end->input->ready(end->input);
     else
         tcp_end_polled(end, result);
     if (tcp_end_is_open(end))
@@ -268,7 +235,7 @@ static void tcp_end_send_pieces(struct tcp_end *end)
 
 static void tcp_end_send(struct tcp_end *end)
 {
-    if (end->send_op.busy || end->broken)
+    if (end->send_op.busy || end->broken || end->output)
         return;
     if (!queue_empty(&end->out))
         tcp_end_send_pieces(end);
@@ -278,7 +245,7 @@ static void tcp_end_send(struct tcp_end *end)
 
 /* A service may answer, and reset because it wants no more of the question: the answer is in our
  * socket still, and whoever asked shall have it. */
-static void tcp_end_send_failed(struct tcp_end *end, int error)
+void tcp_end_send_failed(struct tcp_end *end, int error)
 {
     bool reset = error == -EPIPE || error == -ECONNRESET;
 
@@ -292,10 +259,22 @@ static void tcp_end_send_failed(struct tcp_end *end, int error)
     queue_clear(&end->out);
 }
 
+static void tcp_end_has_room(struct tcp_end *end)
+{
+    if (end->output && tcp_end_is_open(end))
+        end->output->ready(end->output);
+    else
+        worker_defer(end->worker, &end->task);
+}
+
 static void tcp_end_sent(struct op *op, struct op_result result)
 {
     struct tcp_end *end = container_of(op, struct tcp_end, send_op);
 
+    if (op->kind == OP_POLL) {
+        tcp_end_has_room(end);
+        return;
+    }
     vectors_give(&end->worker->vectors, end->sending);
     end->sending = NULL;
     worker_defer(end->worker, &end->task);
@@ -318,6 +297,11 @@ static void tcp_end_close(struct tcp_end *end)
 
     if (end->recv_op.busy || end->send_op.busy)
         return;
+    if (end->input)
+        end->input->recalled(end->input);
+    if (end->output)
+        end->output->recalled(end->output);
+    must(!end->input && !end->output);
     state_move(&tcp_end_states, &end->state, TCP_END_CLOSED);
     if (end->resets)
         sock_reset_on_close(os, end->fd);
@@ -355,7 +339,7 @@ static void tcp_end_write(struct stream *stream, struct piece *piece)
 {
     struct tcp_end *end = tcp_end_of(stream);
 
-    must(!end->finishing);
+    must(!end->finishing && !end->output);
     if (!tcp_end_is_open(end) || end->broken || !piece->length) {
         piece_free(piece);
         return;
@@ -396,7 +380,7 @@ static void tcp_end_free(struct stream *stream)
     mem_free(end);
 }
 
-static const struct stream_ops tcp_end_ops = {
+const struct stream_ops tcp_end_ops = {
     .start = tcp_end_start,
     .write = tcp_end_write,
     .consumed = tcp_end_consumed,

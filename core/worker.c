@@ -70,6 +70,7 @@ static void worker_set(struct worker *worker, const struct worker_options *optio
     timers_init(&worker->timers);
     timer_init(&worker->trim_timer, worker_trim);
     list_init(&worker->tasks);
+    pipes_init(&worker->pipes, options->os);
     worker->ring->woke = worker_woke;
     worker->ring->woke_context = worker;
 }
@@ -126,6 +127,7 @@ void worker_release(struct worker *worker)
     ring_group_close(worker->ring, &worker->tcp_group);
     ring_close(&worker->ring);
     vectors_store_release(&worker->vectors);
+    pipes_release(&worker->pipes);
     timers_release(&worker->timers);
     pools_free(&worker->pools);
 }

@@ -16,6 +16,7 @@
 #include "core/list.h"
 #include "core/log.h"
 #include "core/os.h"
+#include "core/pipe.h"
 #include "core/ring.h"
 #include "core/timer.h"
 #include "core/vectors.h"
@@ -63,6 +64,7 @@ struct worker {
     struct timer trim_timer; /* set while the pools keep more than their reserve */
     struct list tasks;
     struct vectors_store vectors;
+    struct pipes pipes;
     uint64_t active_ns; /* when completions last ran: only a busy worker spins */
     bool stopping;
     /* Mailbox. */

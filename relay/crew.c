@@ -31,8 +31,8 @@ static int crew_open(struct crew *crew, char *error, size_t error_size)
     return rc;
 }
 
-struct crew *crew_new(struct os *os, const struct settings *settings, uint32_t workers,
-                      char *error, size_t error_size)
+struct crew *crew_new(struct os *os, const struct settings *settings, uint32_t workers, char *error,
+                      size_t error_size)
 {
     struct crew *crew = mem_new(sizeof(*crew));
 

@@ -16,9 +16,9 @@ struct crew {
     struct os *os;
     const struct settings *settings;
     uint32_t workers;
-    struct listener_share *listeners; /* by settings->listeners */
-    struct tunnel_share *tunnels;     /* by settings->tunnels */
-    uint8_t client_instance[WIRE_INSTANCE_SIZE];      /* the [client]'s, on all its tunnels */
+    struct listener_share *listeners;            /* by settings->listeners */
+    struct tunnel_share *tunnels;                /* by settings->tunnels */
+    uint8_t client_instance[WIRE_INSTANCE_SIZE]; /* the [client]'s, on all its tunnels */
 };
 
 #endif

@@ -285,23 +285,22 @@ static void listener_datagrams_idle(void *context)
 static int listener_init_datagrams(struct listener *listener)
 {
     const struct listener_settings *settings = listener->options.settings;
-    const struct udp_sessions_options options = {.worker = listener->options.worker,
-                                                 .pool = listener->options.pool,
-                                                 .gate = &listener->gate,
-                                                 .next_id = &listener->next_id,
-                                                 .id_step =
-                                                     listener->options.share->bindings.workers,
-                                                 .listener = settings->name,
-                                                 .service = settings->service,
-                                                 .timeout_ns = settings->udp_timeout_ns,
-                                                 .max = settings->udp_sessions,
-                                                 .max_per_source =
-                                                     settings->udp_sessions_per_source,
-                                                 .retries = listener->options.retries,
-                                                 .idle = listener_datagrams_idle,
-                                                 .context = listener,
-                                                 .emptied = listener_datagrams_emptied,
-                                                 .emptied_context = listener};
+    const struct udp_sessions_options options = {
+        .worker = listener->options.worker,
+        .pool = listener->options.pool,
+        .gate = &listener->gate,
+        .next_id = &listener->next_id,
+        .id_step = listener->options.share->bindings.workers,
+        .listener = settings->name,
+        .service = settings->service,
+        .timeout_ns = settings->udp_timeout_ns,
+        .max = settings->udp_sessions,
+        .max_per_source = settings->udp_sessions_per_source,
+        .retries = listener->options.retries,
+        .idle = listener_datagrams_idle,
+        .context = listener,
+        .emptied = listener_datagrams_emptied,
+        .emptied_context = listener};
     int error;
 
     if (!(settings->protocol & PROTOCOL_UDP))
@@ -342,6 +341,7 @@ static void listener_set_frame(struct listener *listener)
         .service = settings->service,
         .limits = {settings->idle_timeout_ns, settings->half_close_timeout_ns},
         .buffer_limit = settings->buffer_limit,
+        .zero_copy = settings->zero_copy,
         .connect_timeout_ns = options->connect_timeout_ns,
         .selection_timeout_ns = settings->selection_timeout_ns,
         .retries = options->retries,

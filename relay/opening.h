@@ -35,7 +35,7 @@ struct opening_options {
     struct addr source, destination;
     uint16_t port; /* that the user came by */
     uint64_t connect_timeout_ns;
-    uint32_t retries; /* further members after the first */
+    uint32_t retries;       /* further members after the first */
     struct queue *received; /* what the user said before; taken when it starts; NULL: nothing */
     bool user_ended;        /* and it has said all */
     opening_done_fn *done;

@@ -8,7 +8,8 @@
 #include "core/stream.h"
 #include "core/worker.h"
 
-/* Puts a guard in the place of *stream, which was not started.  0, or -ENOMEM and nothing was done. */
+/* Puts a guard in the place of *stream, which was not started.  0, or -ENOMEM and nothing was done.
+ */
 int proxy_guard_put(struct worker *worker, struct stream **stream) MUST_CHECK;
 
 #endif

@@ -101,7 +101,8 @@ static int v1_read(char *line, struct proxy_in *in)
     return v1_address(&in->destination, family, words[2], words[4]);
 }
 
-/* Whether these first bytes may become a known kind: a wrong one is refused before its line ends. */
+/* Whether these first bytes may become a known kind: a wrong one is refused before its line ends.
+ */
 static bool v1_kind_is_known(const uint8_t *data, size_t length)
 {
     static const char *const kinds[] = {"TCP4 ", "TCP6 ", "UNKNOWN"};
@@ -119,15 +120,16 @@ static int v1_parse(const uint8_t *data, size_t length, struct proxy_in *in)
     size_t seen = length < PROXY_IN_V1_MAX ? length : PROXY_IN_V1_MAX;
     const uint8_t *end = memchr(data, '\n', seen);
     size_t line_length = end ? (size_t)(end - data) + 1 : seen;
+    size_t text_length = end ? line_length - 2 : seen - (data[seen - 1] == '\r');
 
     if (length > begin && !v1_kind_is_known(data + begin, line_length - begin))
         return -EPROTO;
-    for (size_t i = 0; i + 2 < line_length; i++)
+    for (size_t i = 0; i < text_length; i++)
         if (data[i] < ' ' || data[i] > '~')
             return -EPROTO;
     if (!end)
         return seen < PROXY_IN_V1_MAX ? 0 : -EPROTO;
-    if (line_length < begin + 2 || end[-1] != '\r')
+    if (end[-1] != '\r')
         return -EPROTO;
     memcpy(line, data, line_length);
     line[line_length - 2] = '\0';

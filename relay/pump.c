@@ -38,23 +38,28 @@ static void pump_timer_fired(struct timer *timer)
                                                                   : REASON_IDLE_TIMEOUT);
 }
 
-static void pump_received(struct stream *stream, struct piece *piece)
+void pump_moved(struct pump *pump, const struct stream *from, uint64_t length)
+{
+    pump->active_ns = pump->worker->now_ns;
+    if (from == pump->client)
+        pump->client_bytes += length;
+    else
+        pump->backend_bytes += length;
+}
+
+void pump_received(struct stream *stream, struct piece *piece)
 {
     struct pump *pump = stream->owner;
     struct stream *other = pump_other(pump, stream);
 
-    pump->active_ns = pump->worker->now_ns;
-    if (stream == pump->client)
-        pump->client_bytes += piece->length;
-    else
-        pump->backend_bytes += piece->length;
+    pump_moved(pump, stream, piece->length);
     if (other)
         stream_write(other, piece);
     else
         piece_free(piece);
 }
 
-static void pump_ended(struct stream *stream)
+void pump_ended(struct stream *stream)
 {
     struct pump *pump = stream->owner;
     struct stream *other = pump_other(pump, stream);
@@ -69,7 +74,7 @@ static void pump_ended(struct stream *stream)
     pump_arm(pump);
 }
 
-static void pump_drained(struct stream *stream, uint64_t length)
+void pump_drained(struct stream *stream, uint64_t length)
 {
     struct pump *pump = stream->owner;
     struct stream *other = pump_other(pump, stream);
@@ -79,7 +84,7 @@ static void pump_drained(struct stream *stream, uint64_t length)
         stream_consumed(other, length);
 }
 
-static void pump_closed(struct stream *stream, enum reason reason)
+void pump_closed(struct stream *stream, enum reason reason)
 {
     struct pump *pump = stream->owner;
     struct stream *other = pump_other(pump, stream);

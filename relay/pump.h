@@ -43,4 +43,12 @@ void pump_start(struct pump *pump, struct worker *worker, struct stream *client,
                 struct stream *backend, const struct pump_limits *limits, pump_done_fn *done);
 void pump_stop(struct pump *pump, enum reason reason);
 
+/* For who stands in front of a pump (splice.h): what it hears of its streams, whose owner it is,
+ * and its account of bytes that went past it. */
+void pump_received(struct stream *stream, struct piece *piece);
+void pump_ended(struct stream *stream);
+void pump_drained(struct stream *stream, uint64_t length);
+void pump_closed(struct stream *stream, enum reason reason);
+void pump_moved(struct pump *pump, const struct stream *from, uint64_t length);
+
 #endif

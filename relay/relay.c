@@ -282,9 +282,8 @@ static int relay_make_parts(struct relay *relay, char *error, size_t error_size)
     for (uint32_t i = 0; !failed && i < settings->backend_count; i++)
         failed = relay_make_pool(relay, &settings->backends[i], &relay->pools[i]);
     for (uint32_t i = 0; !failed && i < settings->tunnel_count; i++) {
-        relay->tunnels[i] =
-            tunnel_server_new(relay->options.worker, &relay->options.crew->tunnels[i], error,
-                              error_size);
+        relay->tunnels[i] = tunnel_server_new(relay->options.worker,
+                                              &relay->options.crew->tunnels[i], error, error_size);
         failed = relay->tunnels[i] ? 0 : -EINVAL;
     }
     for (uint32_t i = 0; !failed && i < settings->listener_count; i++)

@@ -15,8 +15,8 @@ static void session_log(const struct session *session, enum reason reason)
         .destination = &session->destination,
         .backend = backend_pool_name(frame->pool),
         .member = session->member ? session->member->name : NULL,
-        .bytes_in = session->pump.client_bytes,
-        .bytes_out = session->pump.backend_bytes,
+        .bytes_in = session->splice.pump.client_bytes,
+        .bytes_out = session->splice.pump.backend_bytes,
         .began_ns = session->began_ns,
         .connected_ns = session->connected_ns,
         .reason = reason,
@@ -49,7 +49,7 @@ static void session_finish(struct session *session, enum reason reason)
 
 static void session_pumped(struct pump *pump, enum reason reason)
 {
-    struct session *session = container_of(pump, struct session, pump);
+    struct session *session = container_of(pump, struct session, splice.pump);
     struct counters *counters = session->frame->worker->counters;
 
     counter_add(counters, COUNTER_BYTES_IN, pump->client_bytes);
@@ -101,17 +101,18 @@ static void session_opened(void *context, const struct opened *opened)
 
     session->opening = NULL;
     session->member = opened->member;
-    session->pump.client_bytes = opened->user_bytes;
+    session->splice.pump.client_bytes = opened->user_bytes;
     if (!opened->user || !opened->backend) {
         session_abort(session, opened->user ? opened->user : opened->backend, opened->reason);
         return;
     }
     session->connected_ns = frame->worker->now_ns;
     opened->backend->receive_limit = frame->buffer_limit;
-    pump_start(&session->pump, frame->worker, opened->user, opened->backend, &frame->limits,
+    pump_start(&session->splice.pump, frame->worker, opened->user, opened->backend, &frame->limits,
                session_pumped);
-    session->pump.client_bytes = opened->user_bytes;
-    session->pump.client_ended = opened->user_ended;
+    session->splice.pump.client_bytes = opened->user_bytes;
+    session->splice.pump.client_ended = opened->user_ended;
+    splice_start(&session->splice, frame->zero_copy);
 }
 
 /* ---- the chain ---- */
@@ -203,6 +204,6 @@ void session_stop(struct session *session, enum reason reason)
         session->stop(session, reason);
     else if (session->opening)
         opening_stop(session->opening, reason);
-    else if (session->pump.worker)
-        pump_stop(&session->pump, reason);
+    else if (session->splice.pump.worker)
+        pump_stop(&session->splice.pump, reason);
 }

@@ -12,7 +12,7 @@
 #include "core/worker.h"
 #include "relay/gate.h"
 #include "relay/opening.h"
-#include "relay/pump.h"
+#include "relay/splice.h"
 
 struct session;
 /* Called once, last; the session is freed after it returns. */
@@ -32,6 +32,7 @@ struct session_frame {
     struct pump_limits limits;
     uint64_t buffer_limit, connect_timeout_ns, selection_timeout_ns;
     uint32_t retries;
+    enum zero_copy zero_copy;
     enum accept_proxy accept_proxy;
     session_step_fn *steps[SESSION_STEPS_MAX]; /* in order; session_open is the last */
     session_ended_fn *ended;
@@ -47,16 +48,16 @@ struct session {
     enum reason reason;
     /* While steps are taken. */
     uint32_t step;
-    session_stop_fn *stop;  /* of the step that waits; NULL: none does */
-    void *waiting;          /* that step's own */
-    struct stream *user;    /* NULL: gone, or the opening's and the pump's */
-    struct queue received;  /* what steps looked at and did not take */
-    bool user_ended;        /* and the FIN behind it */
-    bool admitted;          /* the gate has nothing to say any more */
+    session_stop_fn *stop;   /* of the step that waits; NULL: none does */
+    void *waiting;           /* that step's own */
+    struct stream *user;     /* NULL: gone, or the opening's and the pump's */
+    struct queue received;   /* what steps looked at and did not take */
+    bool user_ended;         /* and the FIN behind it */
+    bool admitted;           /* the gate has nothing to say any more */
     struct opening *opening; /* NULL once done */
     /* Then. */
     struct member *member; /* held while pumping */
-    struct pump pump;
+    struct splice splice;
 };
 
 /* fd (taken, on failure too) is a user's connection that was just accepted.  NULL: no memory. */

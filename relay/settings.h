@@ -23,8 +23,8 @@ enum { SETTINGS_NAME_SIZE = 65, SETTINGS_WORKERS_MAX = 64 };
 
 /* A host to be resolved, or an address already. */
 struct host {
-    char name[256]; /* as written; empty for unix paths */
-    uint16_t port;  /* 0: the one that the user came by */
+    char name[256];   /* as written; empty for unix paths */
+    uint16_t port;    /* 0: the one that the user came by */
     struct addr addr; /* length 0: a name, to be resolved */
 };
 
@@ -32,11 +32,12 @@ enum protocol { PROTOCOL_TCP = 1, PROTOCOL_UDP = 2, PROTOCOL_BOTH = 3 }; /* bits
 enum send_proxy { SEND_PROXY_NO, SEND_PROXY_V1, SEND_PROXY_V2 };
 enum send_proxy_udp { SEND_PROXY_EVERY, SEND_PROXY_FIRST, SEND_PROXY_OWN };
 enum accept_proxy { /* bits */
-    ACCEPT_PROXY_NO,
-    ACCEPT_PROXY_V1,
-    ACCEPT_PROXY_V2,
-    ACCEPT_PROXY_ANY,
+                    ACCEPT_PROXY_NO,
+                    ACCEPT_PROXY_V1,
+                    ACCEPT_PROXY_V2,
+                    ACCEPT_PROXY_ANY,
 };
+enum zero_copy { ZERO_COPY_AUTO, ZERO_COPY_YES, ZERO_COPY_NO };
 enum tunnel_auth { TUNNEL_AUTH_MTLS };
 enum tunnel_replay { REPLAY_UNSEEN, REPLAY_REFUSED };
 
@@ -102,6 +103,7 @@ struct listener_settings {
     uint64_t idle_timeout_ns, half_close_timeout_ns, keepalive_ns, udp_timeout_ns;
     uint64_t buffer_limit;
     char tcp_congestion[16];
+    enum zero_copy zero_copy;
     uint32_t udp_sessions, udp_sessions_per_source;
     /* Who may come, and how often. */
     struct cidr_list allow, deny; /* no allow: all */

@@ -138,8 +138,8 @@ static void report_twice(struct config *config, struct claim *a, struct claim *b
     if (second->reported)
         return;
     second->reported = true;
-    config_error(config, second->place, "%s is bound already, at %s:%u",
-                 claim_format(second, text), first->place.file, first->place.line);
+    config_error(config, second->place, "%s is bound already, at %s:%u", claim_format(second, text),
+                 first->place.file, first->place.line);
 }
 
 /* A TCP wildcard takes the port on every address; UDP sockets prefer the more exact one.  Port 0
@@ -247,7 +247,7 @@ static bool listener_leads_to(const struct config *config, const struct listener
 struct walk {
     struct config *config;
     const struct settings *settings;
-    enum { UNSEEN, ON_THE_WAY, DONE } *marks; /* by listener */
+    enum { UNSEEN, ON_THE_WAY, DONE } * marks; /* by listener */
 };
 
 /* Every listener that users of the i-th reach; one that is on the way already closes a loop. */

@@ -29,6 +29,9 @@ static const struct option_choice listener_protocols[] = {
     {"http", 0, true}, {"http3", 0, true}, {0}};
 static const struct option_choice service_protocols[] = {
     {"tcp", PROTOCOL_TCP, false}, {"udp", PROTOCOL_UDP, false}, {"both", PROTOCOL_BOTH, false}, {0}};
+static const struct option_choice zero_copies[] = {
+    {"auto", ZERO_COPY_AUTO, false}, {"yes", ZERO_COPY_YES, false}, {"no", ZERO_COPY_NO, false},
+    {0}};
 static const struct option_choice send_proxies[] = {
     {"no", SEND_PROXY_NO, false}, {"v1", SEND_PROXY_V1, false}, {"v2", SEND_PROXY_V2, false}, {0}};
 static const struct option_choice send_proxies_udp[] = {
@@ -166,6 +169,9 @@ static const struct option listener_options[] = {
            64 * OPTION_MIB, RELOAD_NEW, "Bytes kept per direction and connection."),
     OPTION(name, listener_settings, tcp_congestion, "tcp_congestion", "cubic", 1, 15, RELOAD_NEW,
            "Congestion control towards users."),
+    OPTION(choice, listener_settings, zero_copy, "zero_copy", "auto", 0, 0, RELOAD_NEW,
+           "Whether bytes between TCP sockets stay in the kernel: of bulky flows, of all, of none.",
+           .choices = zero_copies),
     OPTION(duration, listener_settings, udp_timeout_ns, "udp_timeout", "60s", OPTION_SECOND,
            24 * OPTION_HOUR, RELOAD_NEW, "A UDP session ends after so long without a datagram."),
     OPTION(count, listener_settings, udp_sessions, "udp_sessions", "65536", 1, 1000000, RELOAD_LIVE,
@@ -186,7 +192,7 @@ static const struct option listener_options[] = {
     OPTION(duration, listener_settings, selection_timeout_ns, "selection_timeout", "5s",
            10 * OPTION_MS, OPTION_MINUTE, RELOAD_NEW, "How long telling bytes are waited for."),
 };
-static const char *const listener_later[] = {"tls", "zero_copy", "preview_limit", NULL};
+static const char *const listener_later[] = {"tls", "preview_limit", NULL};
 
 static const struct option backend_options[] = {
     OPTION(choice, backend_settings, balance, "balance", "round_robin", 0, 0, RELOAD_NEW,

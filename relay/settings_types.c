@@ -151,8 +151,8 @@ static int client_servers_parse(const struct option *option, struct option_input
 {
     struct client_settings *client = container_of(field, struct client_settings, server_count);
     struct client_server server = {0}, *slot;
-    int rc =
-        server_read(option, input, true, &server.host, server.server_name, sizeof server.server_name - 1);
+    int rc = server_read(option, input, true, &server.host, server.server_name,
+                         sizeof server.server_name - 1);
 
     if (rc)
         return rc;

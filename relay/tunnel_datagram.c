@@ -114,7 +114,6 @@ struct tunnel_session *tunnel_sessions_oldest(const struct tunnel_sessions *sess
 
 static void sessions_too_large(struct tunnel_sessions *sessions, uint32_t length)
 {
-    counter_add(sessions->worker->counters, COUNTER_DATAGRAM_TOO_LARGE, 1);
     if (sessions->too_large_told)
         return;
     sessions->too_large_told = true;
@@ -129,9 +128,9 @@ void tunnel_sessions_send(struct tunnel_sessions *sessions, const uint8_t *head,
 {
     int error = quic_datagram_send(sessions->quic, head, head_length, data, length);
 
+    /* Drops are counted where the queue is. */
     if (error == -EMSGSIZE)
         sessions_too_large(sessions, length);
-    /* -ENOBUFS: counted where the queue is. */
 }
 
 /* A message that cannot be sent costs a session its prompt end, no more: the far side's idle time

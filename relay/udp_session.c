@@ -260,8 +260,7 @@ static struct udp_session *udp_session_new(struct udp_sessions *sessions,
                                            const struct udp_arrival *arrival, uint64_t hash)
 {
     struct udp_session *session = mem_new(sizeof(*session));
-    enum reason reason =
-        session ? udp_session_open(session, sessions, arrival) : REASON_NO_MEMORY;
+    enum reason reason = session ? udp_session_open(session, sessions, arrival) : REASON_NO_MEMORY;
 
     if (reason != REASON_DONE) {
         udp_sessions_log_refused(sessions, arrival, reason);

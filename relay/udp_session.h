@@ -1,5 +1,5 @@
-/* relay/udp_session.h - the UDP sessions of one listener: one per source address and address that was
- * asked, each with a far end on a member.
+/* relay/udp_session.h - the UDP sessions of one listener: one per source address and address that
+ * was asked, each with a far end on a member.
  *
  * One datagram out per datagram in; answers leave from the address that was asked; a session ends
  * udp_timeout after its last datagram either way, or with its far end.
@@ -40,7 +40,7 @@ struct udp_sessions {
     uint64_t hash_seed;
     uint64_t refused_ns; /* when a refused user last had a line */
     uint32_t count;      /* those that still close included */
-    bool closed;    /* set by the owner: sources without a session are not served any more */
+    bool closed;         /* set by the owner: sources without a session are not served any more */
     bool stopping, told;
 };
 
@@ -48,8 +48,8 @@ int udp_sessions_init(struct udp_sessions *sessions,
                       const struct udp_sessions_options *options) MUST_CHECK;
 /* By which socket a datagram came, and between whom. */
 struct udp_arrival {
-    struct udp_sender *sender;          /* for answers; borrowed until idle */
-    const struct addr *source, *local;  /* local: the address and port that were asked */
+    struct udp_sender *sender;         /* for answers; borrowed until idle */
+    const struct addr *source, *local; /* local: the address and port that were asked */
 };
 /* A user's datagram; all but the sender is borrowed until return. */
 void udp_sessions_received(struct udp_sessions *sessions, const struct udp_arrival *arrival,

@@ -13,31 +13,42 @@ static const struct door doors[] = {
     {SIM_BLACK_HOLE, 87, false},
     {SIM_OBEY,       88, true },
     {SIM_UDP_ECHO,   89, false},
+    {SIM_OBEY,       90, false},
+    {SIM_ECHO,       91, false},
+    {SIM_SLOW,       92, false},
+    {SIM_RESET,      94, false},
+    {SIM_CUT,        95, false},
 };
 enum { SERVICE_PORTS = 8000 };
 
-static const char configuration[] = "[server]\nworkers = 1\ndrain_timeout = 5s\n"
-                                    "[backend b0]\nserver = 10.0.2.1:8080\n"
-                                    "[backend b1]\nserver = service.example:8081\n"
-                                    "[backend b2]\nserver = 10.0.2.1:8082\n"
-                                    "[backend b3]\nserver = 10.0.2.1:8083\n"
-                                    "[backend b4]\nserver = 10.0.2.1:8084\n"
-                                    "[backend b5]\nserver = 10.0.2.1:8085\n"
-                                    "[backend b6]\nserver = 10.0.2.1:8086\n"
-                                    "[backend b7]\nserver = 10.0.2.1:8087\n"
-                                    "[backend b8]\nserver = 10.0.2.1:8088\n"
-                                    "[backend b9]\nserver = 10.0.2.1:8089\n"
-                                    "[listener l0]\nbind = 10.0.0.1:80\nbackend = b0\n"
-                                    "[listener l1]\nbind = 10.0.0.1:81\nbackend = b1\n"
-                                    "[listener l2]\nbind = 0.0.0.0:82\nbackend = b2\n"
-                                    "[listener l3]\nbind = 10.0.0.1:83\nbackend = b3\n"
-                                    "[listener l4]\nbind = 10.0.0.1:84\nbackend = b4\n"
-                                    "[listener l5]\nbind = 10.0.0.1:85\nbackend = b5\n"
-                                    "[listener l6]\nbind = 10.0.0.1:86\nbackend = b6\n"
-                                    "[listener l7]\nbind = 10.0.0.1:87\nbackend = b7\n"
-                                    "[listener l8]\nbind = 10.0.0.1:88\nbackend = b8\n"
-                                    "[listener l9]\nbind = 0.0.0.0:89\nbackend = b9\n"
-                                    "protocol = udp\n";
+/* A door to a service of its own whose bytes are spliced from the first. */
+#define SPLICED(port)                                                                              \
+    "[backend b" port "]\nserver = 10.0.2.1:80" port "\n"                                          \
+    "[listener l" port "]\nbind = 10.0.0.1:" port "\nbackend = b" port "\nzero_copy = yes\n"
+
+static const char configuration[] =
+    "[server]\nworkers = 1\ndrain_timeout = 5s\n"
+    "[backend b0]\nserver = 10.0.2.1:8080\n"
+    "[backend b1]\nserver = service.example:8081\n"
+    "[backend b2]\nserver = 10.0.2.1:8082\n"
+    "[backend b3]\nserver = 10.0.2.1:8083\n"
+    "[backend b4]\nserver = 10.0.2.1:8084\n"
+    "[backend b5]\nserver = 10.0.2.1:8085\n"
+    "[backend b6]\nserver = 10.0.2.1:8086\n"
+    "[backend b7]\nserver = 10.0.2.1:8087\n"
+    "[backend b8]\nserver = 10.0.2.1:8088\n"
+    "[backend b9]\nserver = 10.0.2.1:8089\n"
+    "[listener l0]\nbind = 10.0.0.1:80\nbackend = b0\n"
+    "[listener l1]\nbind = 10.0.0.1:81\nbackend = b1\n"
+    "[listener l2]\nbind = 0.0.0.0:82\nbackend = b2\n"
+    "[listener l3]\nbind = 10.0.0.1:83\nbackend = b3\n"
+    "[listener l4]\nbind = 10.0.0.1:84\nbackend = b4\n"
+    "[listener l5]\nbind = 10.0.0.1:85\nbackend = b5\n"
+    "[listener l6]\nbind = 10.0.0.1:86\nbackend = b6\n"
+    "[listener l7]\nbind = 10.0.0.1:87\nbackend = b7\n"
+    "[listener l8]\nbind = 10.0.0.1:88\nbackend = b8\n"
+    "[listener l9]\nbind = 0.0.0.0:89\nbackend = b9\n"
+    "protocol = udp\n" SPLICED("90") SPLICED("91") SPLICED("92") SPLICED("94") SPLICED("95");
 
 struct direct {
     struct sim *sim;
@@ -140,5 +151,6 @@ struct sim_verdict scenario_session(const struct sim_options *options)
     visitors_send(&direct.visitors, direct.users, "10.0.0.1", &doors[0]);
     visitors_send(&direct.visitors, direct.users, "10.0.0.1", &doors[1]);
     visitors_send(&direct.visitors, direct.users, "10.0.0.1", &doors[9]);
+    visitors_send(&direct.visitors, direct.users, "10.0.0.1", &doors[10]);
     return direct_end(&direct);
 }

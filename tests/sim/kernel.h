@@ -40,6 +40,8 @@ enum sim_call {
     SIM_CALL_OPTION,
     SIM_CALL_ADDR,
     SIM_CALL_EVENT,
+    SIM_CALL_PIPE,
+    SIM_CALL_SPLICE,
     SIM_CALL_GROUP,
     SIM_CALL_COUNT
 };
@@ -62,7 +64,7 @@ void sim_source(struct sim_host *host, const struct addr *to, struct addr *sourc
 uint16_t sim_ephemeral(struct sim_host *host);
 
 /* ---- sockets ---- */
-enum sim_kind { SIM_TCP, SIM_UDP, SIM_EVENT };
+enum sim_kind { SIM_TCP, SIM_UDP, SIM_EVENT, SIM_PIPE };
 enum sim_state { SIM_IDLE, SIM_LISTENING, SIM_CONNECTING, SIM_CONNECTED, SIM_DEAD };
 
 struct sim_pipe { /* one direction of a TCP connection; offsets count from the start */
@@ -136,6 +138,10 @@ int sim_tcp_shutdown(struct sim_socket *socket, int how);
 void sim_tcp_abort(struct sim_socket *socket);   /* RST */
 void sim_tcp_release(struct sim_socket *socket); /* its last reference is gone */
 uint32_t sim_tcp_poll(const struct sim_socket *socket);
+
+/* ---- pipes: their reading end first; how much they hold, or -errno ---- */
+int sim_pipe_open(struct sim_host *host, int fds[2]);
+int sim_splice(struct sim_socket *from, struct sim_socket *to, uint32_t length);
 
 /* ---- UDP ---- */
 int sim_udp_connect(struct sim_socket *socket, const struct addr *peer);

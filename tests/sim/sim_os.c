@@ -38,6 +38,8 @@ static const struct repertoire repertoires[SIM_CALL_COUNT] = {
     [SIM_CALL_OPTION] = ERRORS(ENOPROTOOPT, EINVAL, EPERM, ENOMEM),
     [SIM_CALL_ADDR] = ERRORS(ENOBUFS, ENOTCONN),
     [SIM_CALL_EVENT] = ERRORS(EMFILE, ENFILE, ENOMEM),
+    [SIM_CALL_PIPE] = ERRORS(EMFILE, ENFILE, EPERM, ENOMEM),
+    [SIM_CALL_SPLICE] = ERRORS(EAGAIN, ECONNRESET, EINTR, ENOMEM, EPIPE),
     [SIM_CALL_GROUP] = ERRORS(ENOMEM),
 };
 
@@ -264,6 +266,33 @@ static void os_close(struct os *os, int fd)
         sim_fault(host->sim, "%s: close of a descriptor that is not open: %d", host->name, fd);
 }
 
+/* ---- pipes ---- */
+static int os_pipe(struct os *os, int fds[2], uint32_t size, uint32_t least)
+{
+    struct sim_host *host = host_of(os);
+    int rc = sim_fail(host->sim, SIM_CALL_PIPE);
+
+    return rc < 0 ? rc : sim_pipe_open(host, fds);
+}
+
+static int os_splice(struct os *os, int from_fd, int to_fd, uint32_t length)
+{
+    struct sim_host *host = host_of(os);
+    struct sim_socket *from = sim_socket_of(host, from_fd), *to = sim_socket_of(host, to_fd);
+    int rc = sim_fail(host->sim, SIM_CALL_SPLICE);
+
+    if (!from || !to) {
+        sim_fault(host->sim, "%s: splice on a descriptor that is not open", host->name);
+        return -EBADF;
+    }
+    if (rc == -ECONNRESET || rc == -EPIPE) /* as real as any: the connection is gone for both */
+        sim_tcp_abort(from->kind == SIM_TCP ? from : to);
+    if (rc == 0)
+        rc = sim_splice(from, to, length);
+    sim_trace(host->sim, "splice", (uint64_t)from_fd, (uint64_t)to_fd, rc);
+    return rc;
+}
+
 /* ---- event counters ---- */
 static int os_event(struct os *os)
 {
@@ -325,6 +354,8 @@ void sim_os_init(struct sim_host *host)
                            .peer_addr = os_peer_addr,
                            .shutdown = os_shutdown,
                            .close = os_close,
+                           .pipe = os_pipe,
+                           .splice = os_splice,
                            .event = os_event,
                            .event_ring = os_event_ring};
 }

@@ -59,6 +59,8 @@ uint32_t sim_socket_poll(const struct sim_socket *socket)
         return sim_udp_poll(socket);
     case SIM_EVENT:
         return socket->value ? POLLIN : 0;
+    case SIM_PIPE:
+        break;
     }
     return 0;
 }

@@ -43,10 +43,20 @@ TEST(a_unix_address_is_in_no_network)
 
 TEST(what_is_no_network_is_refused)
 {
-    static const char *const wrong[] = {"",           "/",          "10.0.0.0/",    "10.0.0.0/33",
-                                        "10.0.0/8",   "10.0.0.0/-1", "10.0.0.0/08x", "10.0.0.0/ 8",
-                                        "::/129",     "2001:db8::/", "[::]/0",       "localhost",
-                                        "10.0.0.0/0008", "10.0.0.1:80"};
+    static const char *const wrong[] = {"",
+                                        "/",
+                                        "10.0.0.0/",
+                                        "10.0.0.0/33",
+                                        "10.0.0/8",
+                                        "10.0.0.0/-1",
+                                        "10.0.0.0/08x",
+                                        "10.0.0.0/ 8",
+                                        "::/129",
+                                        "2001:db8::/",
+                                        "[::]/0",
+                                        "localhost",
+                                        "10.0.0.0/0008",
+                                        "10.0.0.1:80"};
     struct cidr cidr;
 
     for (size_t i = 0; i < ARRAY_COUNT(wrong); i++)

@@ -16,6 +16,9 @@ struct sample {
     char name[9];
     struct text_list list;
     struct addr_list addrs;
+    struct bind_list binds;
+    struct cidr_list cidrs;
+    struct rate rate;
 };
 
 static const struct option_choice words[] = {
@@ -37,6 +40,9 @@ static const struct option rows[] = {
     OPTION(name, sample, name, "name", "n", 1, 8, RELOAD_NEW, ""),
     OPTION(list, sample, list, "list", NULL, 0, 3, RELOAD_NEW, "", .repeatable = true),
     OPTION(addrs, sample, addrs, "addrs", NULL, 0, 2, RELOAD_NEW, "", .repeatable = true),
+    OPTION(binds, sample, binds, "binds", NULL, 0, 3, RELOAD_NEW, "", .repeatable = true),
+    OPTION(cidrs, sample, cidrs, "cidrs", NULL, 0, 3, RELOAD_NEW, "", .repeatable = true),
+    OPTION(rate, sample, rate, "rate", NULL, 0, 0, RELOAD_NEW, ""),
     OPTION(count, sample, count, "workers", "1", 1, 1, RELOAD_NEW, "", .later_above = true),
 };
 /* clang-format on */
@@ -153,9 +159,67 @@ TEST(addresses_are_numeric_and_end_in_a_port)
     check(refuses("addrs", "127.0.0.1:81", "addrs: more than 2 of them"));
     sample_release();
     check(!takes("addrs", "localhost:80") && !takes("addrs", "127.0.0.1") && !takes("addrs", "80"));
-    check(refuses("addrs", "unix:/x", "not in this version: addrs = unix:PATH"));
-    check(refuses("addrs", "0.0.0.0:1-9", "not in this version: a range of ports in addrs"));
+    check(!takes("addrs", "unix:/x") && !takes("addrs", "0.0.0.0:1-9"));
     sample_release();
+}
+
+TEST(binds_are_addresses_runs_of_ports_and_paths)
+{
+    check(takes("binds", "[::]:10000-20000") && takes("binds", "unix:/x   mode=0660"));
+    check(takes("binds", "127.0.0.1:80"));
+    check(addr_port(&sample.binds.items[0].addr) == 10000);
+    check(sample.binds.items[0].last_port == 20000 && sample.binds.items[2].last_port == 80);
+    check(addr_family(&sample.binds.items[1].addr) == AF_UNIX);
+    check(sample.binds.items[1].mode == 0660 && sample.binds.items[1].last_port == 0);
+    check(refuses("binds", "127.0.0.1:81", "binds: more than 3 of them"));
+    sample_release();
+}
+
+TEST(binds_refuse_what_is_neither)
+{
+    static const char *const wrong[] = {"0.0.0.0:9-8",
+                                        "0.0.0.0:0-8",
+                                        "0.0.0.0:1-65536",
+                                        "0.0.0.0:1-",
+                                        "0.0.0.0:-9",
+                                        "0.0.0.0:1-9-10",
+                                        "a:1-9",
+                                        "0.0.0.0:1 mode=0660",
+                                        "unix:",
+                                        "unix:/x mode=660",
+                                        "unix:/x mode=0",
+                                        "unix:/x mode=01000",
+                                        "unix:/x mode=08",
+                                        "unix:/x mode=0660 x",
+                                        "unix:/x owner=root"};
+
+    for (size_t i = 0; i < ARRAY_COUNT(wrong); i++)
+        check(!takes("binds", wrong[i]));
+    sample_release();
+}
+
+TEST(networks_grow_by_commas_and_by_repeating)
+{
+    check(takes("cidrs", "10.0.0.0/8, ::1") && takes("cidrs", "192.0.2.1"));
+    check(sample.cidrs.count == 3 && sample.cidrs.items[1].length == 128);
+    check(refuses("cidrs", "10.0.0.0/8", "cidrs: more than 3 of them"));
+    sample_release();
+    check(refuses("cidrs", "10.0.0.1/8", "cidrs: 10.0.0.1/8 has bits behind its length"));
+    check(!takes("cidrs", "10.0.0.0/8,") && !takes("cidrs", "host"));
+    sample_release();
+}
+
+TEST(a_rate_has_a_unit_and_perhaps_a_burst)
+{
+    check(takes("rate", "100/s") && sample.rate.interval_ns == 10 * OPTION_MS);
+    check(sample.rate.burst == 100);
+    check(takes("rate", "6/m") && sample.rate.interval_ns == 10 * OPTION_SECOND);
+    check(sample.rate.burst == 1);
+    check(takes("rate", "100/s burst=200") && sample.rate.burst == 200);
+    check(!takes("rate", "100") && !takes("rate", "0/s") && !takes("rate", "1/d"));
+    check(!takes("rate", "1/s burst=0") && !takes("rate", "1/s burst=2x") &&
+          !takes("rate", "1/sx"));
+    check(!takes("rate", "1/s burst=1000001") && !takes("rate", "99999999999999999999/s"));
 }
 
 TEST(defaults_fill_every_field_and_survive_any_failed_allocation)

@@ -422,45 +422,44 @@ TEST(a_client_alone_has_the_options_of_the_process)
 static const struct {
     const char *kind, *key, *lines, *line;
 } mistakes[] = {
-    {"server",   NULL,      "cpus = 0,x\n",                 "cpus: x is not a core or a run of cores (0 to 1023)"   },
-    {"server",   NULL,      "cpus = 5-3\n",                 "cpus: 5-3 is not a core or a run of cores (0 to 1023)" },
-    {"server",   NULL,      "cpus = 1024\n",                "cpus: 1024 is not a core or a run of cores (0 to 1023)"},
-    {"server",   NULL,      "cpus = 1,0-2\n",               "cpus: given twice: 1"                                  },
-    {"server",   NULL,      "cpus = 0-64\n",                "cpus: more than 64 of them"                            },
-    {"backend",  "server",  "server = a\n",                 "server: a has no port"                                 },
-    {"backend",  "server",  "server = a:0\n",               "server: a:0 is not HOST:PORT"                          },
-    {"backend",  "server",  "server = a:65536\n",           "server: a:65536 is not HOST:PORT"                      },
-    {"backend",  "server",  "server = srv:a\n",             "not in this version: server = srv:NAME"                },
-    {"backend",  "server",  "server = a:1 weight=2\n",      "not in this version: weight"                           },
-    {"backend",  "server",  "server = a:1 tier=vip\n",      "not in this version: tier"                             },
-    {"backend",  "server",  "server = a:1 max_conn=1\n",    "not in this version: max_conn"                         },
-    {"backend",  "server",  "server = a:1 nonsense=1\n",    "server: unknown parameter: nonsense"                   },
-    {"backend",  "server",  "server = a:1 name=\n",         "server: name: empty value"                             },
-    {"backend",  "server",  "server = a:1 name=a name=b\n", "server: parameter given twice: name"                   },
+    {"client",   "server",  "server = a\n",                 "server: a has no port"                                },
+    {"backend",  "server",  "server = a:0\n",               "server: a:0 is not HOST:PORT"                         },
+    {"backend",  "server",  "server = a:65536\n",           "server: a:65536 is not HOST:PORT"                     },
+    {"backend",  "server",  "server = srv:a\n",             "not in this version: server = srv:NAME"               },
+    {"backend",  "server",  "server = a:1 weight=2\n",      "not in this version: weight"                          },
+    {"backend",  "server",  "server = a:1 tier=vip\n",      "not in this version: tier"                            },
+    {"backend",  "server",  "server = a:1 max_conn=1\n",    "not in this version: max_conn"                        },
+    {"backend",  "server",  "server = a:1 nonsense=1\n",    "server: unknown parameter: nonsense"                  },
+    {"backend",  "server",  "server = a:1 name=\n",         "server: name: empty value"                            },
+    {"backend",  "server",  "server = a:1 name=a name=b\n", "server: parameter given twice: name"                  },
     {"backend",  "server",  "server = a:1 name=a/b\n",
-     "server: name: a/b is not a name (A-Z a-z 0-9 _ . -)"                                                          },
-    {"client",   "server",  "server = unix:/x\n",           "server: a tunnel needs HOST:PORT, not a path"          },
-    {"client",   "tls",     "tls = none\n",                 "tls: there is no [tls none]"                           },
-    {"client",   NULL,      "reconnect_min = 31s\n",        "reconnect_min is above reconnect_max"                  },
-    {"tunnel",   "tls",     "tls = none\n",                 "tls: there is no [tls none]"                           },
-    {"tunnel",   NULL,      "heartbeat = 30s\n",            "heartbeat is not below health_timeout"                 },
-    {"tunnel",   NULL,      "idle_timeout = 9s\n",          NULL                                                    },
-    {"tunnel",   NULL,      "stream_window = 9m\n",         "stream_window is above stream_window_max"              },
+     "server: name: a/b is not a name (A-Z a-z 0-9 _ . -)"                                                         },
+    {"client",   "server",  "server = unix:/x\n",           "server: a tunnel needs HOST:PORT, not a path"         },
+    {"client",   "tls",     "tls = none\n",                 "tls: there is no [tls none]"                          },
+    {"client",   NULL,      "reconnect_min = 31s\n",        "reconnect_min is above reconnect_max"                 },
+    {"tunnel",   "tls",     "tls = none\n",                 "tls: there is no [tls none]"                          },
+    {"tunnel",   NULL,      "heartbeat = 30s\n",            "heartbeat is not below health_timeout"                },
+    {"tunnel",   NULL,      "idle_timeout = 9s\n",          NULL                                                   },
+    {"tunnel",   NULL,      "stream_window = 9m\n",         "stream_window is above stream_window_max"             },
     {"tunnel",   NULL,      "stream_window_max = 17m\n",
-     "stream_window_max is above connection_window_max"                                                             },
-    {"tunnel",   "listen",  "listen = unix:/x\n",           "not in this version: listen = unix:PATH"               },
-    {"listener", "bind",    "bind = 0.0.0.0:1-9\n",         "not in this version: a range of ports in bind"         },
+     "stream_window_max is above connection_window_max"                                                            },
+    {"tunnel",   "listen",  "listen = unix:/x\n",
+     "listen: unix:/x is not an address (192.0.2.1:80 or [2001:db8::1]:80)"                                        },
     {"listener", "bind",    "bind = localhost:1\n",
-     "bind: localhost:1 is not an address (192.0.2.1:80 or [2001:db8::1]:80)"                                       },
+     "bind: localhost:1 is not an address (192.0.2.1:80, 0.0.0.0:8000-8100, [2001:db8::1]:80 or unix:PATH)"        },
+    {"listener", NULL,      "accept_proxy = v1\n",          "accept_proxy: accept_proxy_from must say from whom"   },
+    {"listener", NULL,      "accept_proxy_from = ::1\n",    "accept_proxy_from: accept_proxy is no"                },
+    {"listener", NULL,      "rate_limit = 5\n",
+     "rate_limit: 5 is not a rate (100/s, 6/m or 100/s burst=200)"                                                 },
     {"listener", "backend", "backend = none\n",
-     "backend: there is no [backend none] and no [tunnel none]"                                                     },
-    {"listener", NULL,      "service = a/b\n",              "service: a/b is not a name (A-Z a-z 0-9 _ . -)"        },
-    {"tls",      NULL,      "client_auth = none\n",         "client_auth must be required: [tunnel pods] uses mtls" },
+     "backend: there is no [backend none] and no [tunnel none]"                                                    },
+    {"listener", NULL,      "service = a/b\n",              "service: a/b is not a name (A-Z a-z 0-9 _ . -)"       },
+    {"tls",      NULL,      "client_auth = none\n",         "client_auth must be required: [tunnel pods] uses mtls"},
     {"tls",      NULL,      "client_auth = optional\n",
-     "client_auth must be required: [tunnel pods] uses mtls"                                                        },
-    {"tls",      "key",     "\n",                           NULL                                                    },
-    {"service",  "target",  "target = nonsense\n",          "target: nonsense has no port"                          },
-    {"service",  "target",  "target = unix:\n",             "target: unix:: a socket's path is 1 to 107 bytes"      },
+     "client_auth must be required: [tunnel pods] uses mtls"                                                       },
+    {"tls",      "key",     "\n",                           NULL                                                   },
+    {"service",  "target",  "target = nonsense\n",          "target: nonsense has no port"                         },
+    {"service",  "target",  "target = unix:\n",             "target: unix:: a socket's path is 1 to 107 bytes"     },
 };
 
 TEST(mistakes_are_refused_where_they_stand)
@@ -508,6 +507,62 @@ TEST(no_address_is_bound_twice)
     check(refuses(BACKEND LISTENER "bind = 127.0.0.1:5\nprotocol = both\n"
                                    "[listener c]\nbackend = b\nbind = 127.0.0.1:5\n",
                   "t.ini:9: 127.0.0.1:5 is bound already, at t.ini:5"));
+}
+
+TEST(runs_of_ports_and_paths_are_bound_once)
+{
+    check(refuses(BACKEND LISTENER "bind = 127.0.0.1:5-9\nbind = 127.0.0.1:9\n",
+                  "t.ini:6: 127.0.0.1:9 is bound already, at t.ini:5"));
+    check(refuses(BACKEND LISTENER "bind = 127.0.0.1:9\nbind = 0.0.0.0:5-10\n",
+                  "t.ini:6: 0.0.0.0:5-10 is bound already, at t.ini:5"));
+    check(accepts(BACKEND LISTENER "bind = 127.0.0.1:5-9\nbind = 127.0.0.1:10-20\n"));
+    check(refuses(BACKEND LISTENER "bind = unix:/x\nbind = unix:/x\n",
+                  "t.ini:6: unix:/x is bound already, at t.ini:5"));
+    check(accepts(BACKEND LISTENER "bind = unix:/x\nbind = unix:/y\n"));
+}
+
+TEST(a_server_without_a_port_needs_users_who_came_by_one)
+{
+    check(accepts("[backend b]\nserver = 10.0.0.1\n" LISTENER "bind = 127.0.0.1:5-9\n"));
+    check(refuses("[backend b]\nserver = 10.0.0.1\n" LISTENER "bind = unix:/x\n",
+                  "t.ini:5: bind: unix:PATH has no port, and neither has server 10.0.0.1 of "
+                  "[backend b]"));
+}
+
+TEST(udp_has_neither_paths_nor_the_first_version_of_proxy)
+{
+    check(refuses(BACKEND LISTENER "bind = unix:/x\nprotocol = both\n",
+                  "t.ini:5: bind: unix:PATH is for TCP only"));
+    check(refuses(BACKEND "send_proxy = v1\n" LISTENER "bind = 127.0.0.1:5\nprotocol = udp\n",
+                  "t.ini:5: backend: [backend b] sends PROXY v1, which is for TCP only"));
+    check(refuses(BACKEND LISTENER "bind = 127.0.0.1:5\nprotocol = udp\naccept_proxy = v2\n"
+                                   "accept_proxy_from = ::1\n",
+                  "t.ini:7: accept_proxy is for TCP only"));
+}
+
+TEST(a_run_of_ports_counts_a_descriptor_each)
+{
+    struct settings *settings =
+        parse(BACKEND LISTENER "bind = 127.0.0.1:1000-1999\nprotocol = both\n");
+
+    check(settings && settings_descriptors(settings) == 64 + 2000);
+    settings_free(&settings);
+}
+
+TEST(no_listener_leads_to_itself_through_others)
+{
+    check(refuses("[listener a]\nbind = 127.0.0.1:5\nbackend = b\n[backend b]\n"
+                  "server = 127.0.0.1:6\n[listener c]\nbind = 0.0.0.0:6\nbackend = d\n"
+                  "[backend d]\nserver = localhost:5\n",
+                  "t.ini:1: [listener a] leads to itself, through [listener c]"));
+    check(refuses("[listener a]\nbind = 0.0.0.0:5-9\nbackend = b\n[backend b]\n"
+                  "server = 127.0.0.1\n",
+                  "t.ini:1: [listener a] leads to itself"));
+    check(refuses("[listener a]\nbind = unix:/x\nbackend = b\n[backend b]\nserver = unix:/x\n",
+                  "t.ini:1: [listener a] leads to itself"));
+    check(accepts("[listener a]\nbind = 127.0.0.1:5\nbackend = b\n[backend b]\n"
+                  "server = 127.0.0.1:6\n[listener c]\nbind = 127.0.0.1:6\nbackend = d\n"
+                  "[backend d]\nserver = 10.0.0.1:5\n"));
 }
 
 TEST(no_listener_leads_to_itself)
@@ -572,13 +627,29 @@ TEST(descriptors_are_counted_before_they_are_needed)
         parse(BACKEND LISTENER "bind = 127.0.0.1:5\nbind = 127.0.0.1:6\nprotocol = both\n");
 
     check(settings && settings_descriptors(settings) == 64 + 4);
+    settings_free(&settings);
+}
+
+TEST(workers_multiply_the_sockets_of_short_runs_only)
+{
+    struct settings *settings =
+        parse(BACKEND LISTENER "bind = 127.0.0.1:5\nbind = 127.0.0.1:1000-1999\n");
+
+    check(settings);
     settings->process.workers = 3;
-    check(settings_descriptors(settings) == 64 + 8 + 12);
+    check(settings_descriptors(settings) == 64 + 8 + 3 + 1000);
     settings_free(&settings);
 }
 
 TEST(cores_are_a_list_of_runs)
 {
+    static const char *const wrong[][2] = {
+        {"cpus = 0,x\n",   "t.ini:2: cpus: x is not a core or a run of cores (0 to 1023)"   },
+        {"cpus = 5-3\n",   "t.ini:2: cpus: 5-3 is not a core or a run of cores (0 to 1023)" },
+        {"cpus = 1024\n",  "t.ini:2: cpus: 1024 is not a core or a run of cores (0 to 1023)"},
+        {"cpus = 1,0-2\n", "t.ini:2: cpus: given twice: 1"                                  },
+        {"cpus = 0-64\n",  "t.ini:2: cpus: more than 64 of them"                            },
+    };
     struct settings *settings =
         parse("[server]\ncpus = 4, 0-2\ncpus = 1023\n" BACKEND LISTENER "bind = 127.0.0.1:5\n");
     const struct cpu_list *cpus = settings ? &settings->process.cpus : NULL;
@@ -586,6 +657,10 @@ TEST(cores_are_a_list_of_runs)
     check(cpus && cpus->count == 5 && cpus->items[0] == 4 && cpus->items[1] == 0);
     check(cpus->items[3] == 2 && cpus->items[4] == 1023);
     settings_free(&settings);
+    for (size_t i = 0; i < ARRAY_COUNT(wrong); i++) {
+        compose("server", NULL, wrong[i][0]);
+        check(refuses(document, wrong[i][1]));
+    }
 }
 
 TEST(the_reference_has_a_line_for_every_option)

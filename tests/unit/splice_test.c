@@ -1,0 +1,395 @@
+#include "relay/splice.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/socket.h>
+
+#include "core/mem.h"
+#include "core/tcp_end.h"
+#include "tests/unit/real_worker.h"
+
+/* A user and a service, each with a socket of the test's own, and the relay between them. */
+struct scene {
+    struct real_worker real;
+    struct splice splice;
+    struct pump_limits limits;
+    int user, service;
+    int done;
+    enum reason reason;
+};
+
+/* Bytes on their way from one socket to another: each is a function of its place. */
+struct way {
+    int from, to;
+    uint64_t size, sent, got;
+    bool wrong, ended;
+};
+
+static void scene_done(struct pump *pump, enum reason reason)
+{
+    struct scene *scene = container_of(pump, struct scene, splice.pump);
+
+    scene->done++;
+    scene->reason = reason;
+}
+
+/* False: no memory for it. */
+static bool scene_connect(struct scene *scene, enum zero_copy zero_copy)
+{
+    struct worker *worker = &scene->real.worker;
+    struct stream *client, *backend;
+    int ours;
+
+    signal(SIGPIPE, SIG_IGN); /* as the program does */
+    loopback_pair(&ours, &scene->user);
+    client = tcp_end_new(worker, ours);
+    loopback_pair(&ours, &scene->service);
+    backend = tcp_end_new(worker, ours);
+    if (!client || !backend)
+        return false;
+    client->receive_limit = backend->receive_limit = 256 << 10;
+    pump_start(&scene->splice.pump, worker, client, backend, &scene->limits, scene_done);
+    splice_start(&scene->splice, zero_copy);
+    return true;
+}
+
+static bool scene_open(struct scene *scene, const char *without, enum zero_copy zero_copy)
+{
+    memset(scene, 0, sizeof(*scene));
+    return real_worker_open(&scene->real, without) && scene_connect(scene, zero_copy);
+}
+
+static uint64_t counted(const struct scene *scene, enum counter counter)
+{
+    return counter_read(&scene->real.counters, counter);
+}
+
+static bool every_pipe_is_back(const struct scene *scene)
+{
+    return scene->real.worker.pipes.count == scene->real.worker.pipes.kept_count;
+}
+
+static bool scene_close(struct scene *scene)
+{
+    bool ended;
+
+    close(scene->user);
+    close(scene->service);
+    ended = turn_until(&scene->real, scene->done);
+    ended &= scene->done == 1 && every_pipe_is_back(scene);
+    ended &= counted(scene, COUNTER_SPLICES_ENTERED) == counted(scene, COUNTER_SPLICES_LEFT);
+    worker_release(&scene->real.worker);
+    return ended;
+}
+
+static uint8_t pattern(uint64_t offset)
+{
+    return (uint8_t)((offset * 2654435761u) >> 13);
+}
+
+static void way_send(struct way *way, size_t most)
+{
+    static uint8_t bytes[256 << 10];
+    size_t length = way->size - way->sent < most ? way->size - way->sent : most;
+    ssize_t put;
+
+    length = length < sizeof(bytes) ? length : sizeof(bytes);
+    for (size_t i = 0; i < length; i++)
+        bytes[i] = pattern(way->sent + i);
+    put = length ? send(way->from, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL) : 0;
+    way->sent += put > 0 ? (uint64_t)put : 0;
+}
+
+static void way_receive(struct way *way)
+{
+    static uint8_t bytes[256 << 10];
+    ssize_t got = recv(way->to, bytes, sizeof(bytes), MSG_DONTWAIT);
+
+    way->ended |= got == 0;
+    for (ssize_t i = 0; i < got; i++)
+        way->wrong |= bytes[i] != pattern(way->got + (uint64_t)i);
+    way->got += got > 0 ? (uint64_t)got : 0;
+}
+
+/* One turn; at most `most` bytes enter. */
+static void way_turn(struct scene *scene, struct way *way, size_t most)
+{
+    way_send(way, most);
+    must(worker_turn(&scene->real.worker, scene->real.worker.now_ns + 1000000) == 0);
+    way_receive(way);
+}
+
+static bool way_carry(struct scene *scene, struct way *way, uint64_t length)
+{
+    way->size += length;
+    for (int turn = 0; turn < 100000 && way->got < way->size && !way->wrong; turn++)
+        way_turn(scene, way, 256 << 10);
+    return way->got == way->size && !way->wrong;
+}
+
+BOTH(a_bulky_direction_moves_to_splice_and_back_once_it_is_small_with_every_byte_in_order)
+{
+    struct scene scene;
+    struct way up;
+
+    check(scene_open(&scene, without, ZERO_COPY_AUTO));
+    up = (struct way){.from = scene.user, .to = scene.service};
+    for (uint64_t round = 1; round <= 3; round++) {
+        check(way_carry(&scene, &up, 16 << 20));
+        check(counted(&scene, COUNTER_SPLICES_ENTERED) >= round);
+        check(scene.splice.client.flow && !scene.splice.backend.flow);
+        while (scene.splice.client.flow && up.size < 512 << 20) { /* small ones, no pause */
+            up.size += 100;
+            way_turn(&scene, &up, 100);
+        }
+        check(counted(&scene, COUNTER_SPLICES_LEFT) >= round);
+        check(way_carry(&scene, &up, 1000));
+        check(!scene.splice.client.flow);
+    }
+    check(counted(&scene, COUNTER_SPLICE_BYTES) > 24 << 20);
+    check(scene.splice.pump.client_bytes == up.got && scene.splice.pump.backend_bytes == 0);
+    check(scene_close(&scene));
+}
+
+BOTH(a_flow_of_small_messages_is_never_spliced)
+{
+    struct scene scene;
+    struct way up;
+
+    check(scene_open(&scene, without, ZERO_COPY_AUTO));
+    up = (struct way){.from = scene.user, .to = scene.service, .size = 4 << 20};
+    while (up.got < up.size)
+        way_turn(&scene, &up, 4000);
+    check(!up.wrong && counted(&scene, COUNTER_SPLICES_ENTERED) == 0);
+    check(scene_close(&scene));
+}
+
+BOTH(zero_copy_no_splices_nothing_and_yes_the_first_byte)
+{
+    struct scene scene;
+    struct way up;
+
+    check(scene_open(&scene, without, ZERO_COPY_NO));
+    up = (struct way){.from = scene.user, .to = scene.service};
+    check(way_carry(&scene, &up, 8 << 20));
+    check(counted(&scene, COUNTER_SPLICES_ENTERED) == 0 && scene_close(&scene));
+    check(scene_open(&scene, without, ZERO_COPY_YES));
+    up = (struct way){.from = scene.user, .to = scene.service};
+    check(way_carry(&scene, &up, 1));
+    check(turn_until(&scene.real, counted(&scene, COUNTER_SPLICES_ENTERED) == 1));
+    check(way_carry(&scene, &up, 100));
+    check(counted(&scene, COUNTER_SPLICE_BYTES) == 100);
+    check(turn_until(&scene.real, counted(&scene, COUNTER_SPLICES_LEFT) == 1)); /* quiet */
+    check(way_carry(&scene, &up, 100) && scene_close(&scene));
+}
+
+BOTH(both_directions_are_spliced_at_once_and_each_ends_in_order)
+{
+    struct scene scene;
+    struct way up, down;
+
+    check(scene_open(&scene, without, ZERO_COPY_YES));
+    up = (struct way){.from = scene.user, .to = scene.service, .size = 8 << 20};
+    down = (struct way){.from = scene.service, .to = scene.user, .size = 12 << 20};
+    for (int turn = 0; turn < 100000 && (up.got < up.size || down.got < down.size); turn++) {
+        way_send(&down, 256 << 10);
+        way_turn(&scene, &up, 256 << 10);
+        way_receive(&down);
+    }
+    check(up.got == up.size && !up.wrong && down.got == down.size && !down.wrong);
+    check(counted(&scene, COUNTER_SPLICE_BYTES) > 16 << 20);
+    check(scene.splice.pump.client_bytes == up.size);
+    check(scene.splice.pump.backend_bytes == down.size);
+    check(shutdown(scene.user, SHUT_WR) == 0 && shutdown(scene.service, SHUT_WR) == 0);
+    check(turn_until(&scene.real, scene.done) && scene.reason == REASON_DONE);
+    check(scene_close(&scene));
+}
+
+BOTH(an_end_travels_behind_the_last_byte_and_the_other_direction_goes_on)
+{
+    struct scene scene;
+    struct way up, down;
+
+    check(scene_open(&scene, without, ZERO_COPY_AUTO));
+    up = (struct way){.from = scene.user, .to = scene.service, .size = 24 << 20};
+    while (up.sent < up.size)
+        way_turn(&scene, &up, 256 << 10);
+    check(shutdown(scene.user, SHUT_WR) == 0);
+    for (int turn = 0; turn < 100000 && !up.ended; turn++)
+        way_turn(&scene, &up, 0);
+    check(up.ended && up.got == up.size && !up.wrong);
+    check(counted(&scene, COUNTER_SPLICES_LEFT) == 1 && scene.done == 0);
+    down = (struct way){.from = scene.service, .to = scene.user};
+    check(way_carry(&scene, &down, 24 << 20));
+    check(counted(&scene, COUNTER_SPLICES_ENTERED) == 2);
+    check(shutdown(scene.service, SHUT_WR) == 0);
+    check(turn_until(&scene.real, scene.done) && scene.reason == REASON_DONE);
+    check(scene_close(&scene));
+}
+
+/* ---- resets ---- */
+
+enum moment { COPYING, CLOGGED, SPLICED_AND_EMPTY, SPLICED_AND_FULL, MOMENTS };
+
+/* Until no more goes in: the service does not read. */
+static void scene_clog(struct scene *scene, struct way *way)
+{
+    uint64_t before;
+
+    way->size = UINT64_MAX;
+    do {
+        before = way->sent;
+        for (int i = 0; i < 20; i++) {
+            way_send(way, 256 << 10);
+            must(worker_turn(&scene->real.worker, scene->real.worker.now_ns + 1000000) == 0);
+        }
+    } while (way->sent != before);
+}
+
+static bool scene_reach(struct scene *scene, enum moment moment)
+{
+    struct way up = {.from = scene->user, .to = scene->service};
+
+    if (moment == CLOGGED)
+        scene_clog(scene, &up);
+    if (moment == COPYING || moment == CLOGGED)
+        return moment == CLOGGED || way_carry(scene, &up, 1000);
+    if (!way_carry(scene, &up, 16 << 20))
+        return false;
+    if (moment == SPLICED_AND_FULL)
+        scene_clog(scene, &up);
+    return scene->splice.client.flow != NULL;
+}
+
+/* What a peer meets in the end: -errno, or 0 for an end. */
+static int peer_meets(struct scene *scene, int fd)
+{
+    static char bytes[1 << 20];
+    ssize_t got = 1;
+
+    for (int turn = 0; turn < 2000 && (got > 0 || got == -EAGAIN); turn++) {
+        must(worker_turn(&scene->real.worker, scene->real.worker.now_ns + 1000000) == 0);
+        got = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+        got = got < 0 ? -errno : got;
+    }
+    return (int)got;
+}
+
+static bool reset_travels(const char *without, enum moment moment, bool from_user)
+{
+    struct scene scene;
+    int *near, *far;
+
+    if (!scene_open(&scene, without, moment == COPYING ? ZERO_COPY_NO : ZERO_COPY_AUTO) ||
+        !scene_reach(&scene, moment))
+        return false;
+    near = from_user ? &scene.user : &scene.service;
+    far = from_user ? &scene.service : &scene.user;
+    sock_reset_on_close(&os_linux, *near);
+    close(*near);
+    *near = -1;
+    if (peer_meets(&scene, *far) != -ECONNRESET || !turn_until(&scene.real, scene.done))
+        return false;
+    return scene.reason == REASON_RESET && scene_close(&scene);
+}
+
+BOTH(a_reset_of_either_side_travels_as_a_reset_whatever_moves_the_bytes)
+{
+    for (int moment = COPYING; moment < MOMENTS; moment++) {
+        check(reset_travels(without, (enum moment)moment, true));
+        check(reset_travels(without, (enum moment)moment, false));
+    }
+}
+
+BOTH(stopping_resets_both_sides_whatever_moves_the_bytes)
+{
+    for (int moment = COPYING; moment < MOMENTS; moment++) {
+        struct scene scene;
+
+        check(scene_open(&scene, without, ZERO_COPY_AUTO));
+        check(scene_reach(&scene, (enum moment)moment));
+        pump_stop(&scene.splice.pump, REASON_SHUTDOWN);
+        check(scene.done == 0);
+        check(peer_meets(&scene, scene.user) == -ECONNRESET);
+        check(peer_meets(&scene, scene.service) == -ECONNRESET);
+        check(turn_until(&scene.real, scene.done) && scene.reason == REASON_SHUTDOWN);
+        check(scene_close(&scene));
+    }
+}
+
+BOTH(a_reader_that_stops_holds_a_pipe_and_gets_all_when_it_goes_on)
+{
+    struct scene scene;
+    struct way up;
+
+    check(scene_open(&scene, without, ZERO_COPY_AUTO));
+    up = (struct way){.from = scene.user, .to = scene.service};
+    check(way_carry(&scene, &up, 16 << 20));
+    scene_clog(&scene, &up);
+    check(scene.splice.client.flow);
+    check(scene.splice.pump.client_bytes < up.sent); /* the rest waits with the user */
+    up.size = up.sent;
+    check(way_carry(&scene, &up, 16 << 20));
+    check(scene_close(&scene));
+}
+
+/* ---- want ---- */
+
+BOTH(without_a_pipe_a_bulky_flow_is_copied_and_counted)
+{
+    struct scene scene;
+    struct way up;
+
+    check(scene_open(&scene, without, ZERO_COPY_AUTO));
+    up = (struct way){.from = scene.user, .to = scene.service};
+    scene.real.worker.pipes.count += PIPES_MAX; /* as if others had them */
+    check(way_carry(&scene, &up, 16 << 20));
+    check(counted(&scene, COUNTER_SPLICE_NO_PIPE) > 0);
+    check(counted(&scene, COUNTER_SPLICE_BYTES) == 0);
+    scene.real.worker.pipes.count -= PIPES_MAX;
+    check(way_carry(&scene, &up, 16 << 20));
+    check(counted(&scene, COUNTER_SPLICE_BYTES) > 0);
+    check(scene_close(&scene));
+}
+
+BOTH(bytes_through_a_pipe_keep_a_connection_alive_and_their_absence_does_not)
+{
+    struct scene scene;
+    struct way up;
+    uint64_t until_ns;
+
+    memset(&scene, 0, sizeof(scene));
+    scene.limits.idle_timeout_ns = 300000000;
+    check(real_worker_open(&scene.real, without) && scene_connect(&scene, ZERO_COPY_YES));
+    up = (struct way){.from = scene.user, .to = scene.service};
+    until_ns = scene.real.worker.now_ns + 1000000000;
+    while (scene.real.worker.now_ns < until_ns) {
+        up.size += 10;
+        way_turn(&scene, &up, 10);
+    }
+    check(scene.done == 0 && counted(&scene, COUNTER_SPLICE_BYTES) > 0);
+    check(turn_until(&scene.real, scene.done) && scene.reason == REASON_IDLE_TIMEOUT);
+    check(scene_close(&scene));
+}
+
+TEST(a_spliced_relay_survives_any_failed_allocation)
+{
+    for (unsigned n = 1;; n++) {
+        struct scene scene;
+        struct way up;
+        bool failed;
+
+        memset(&scene, 0, sizeof(scene));
+        check(real_worker_open(&scene.real, NULL) && scene_connect(&scene, ZERO_COPY_YES));
+        up = (struct way){.from = scene.user, .to = scene.service, .size = 200000};
+        mem_fail_at(n);
+        for (int turn = 0; turn < 100000 && up.got < up.size && !scene.done; turn++)
+            way_turn(&scene, &up, 50000);
+        failed = mem_failed();
+        mem_fail_at(0);
+        check(!up.wrong && (scene.done ? scene.reason == REASON_NO_MEMORY : up.got == up.size));
+        check(scene_close(&scene));
+        if (!failed)
+            break;
+    }
+}
