@@ -8,8 +8,8 @@
 
 #include "cli/cli.h"
 #include "cli/limits.h"
-#include "cli/relay_thread.h"
 #include "cli/signals.h"
+#include "cli/team.h"
 #include "core/resolve.h"
 #include "quic/quic.h"
 
@@ -18,7 +18,7 @@ struct process {
     struct log *log, *access;  /* access NULL: none */
     struct log_source *source; /* the control thread's */
     struct resolver *resolver;
-    struct relay_thread thread;
+    struct team team;
     int signal_fd;
     uint64_t end_ms; /* 0: no end of its own */
     uint32_t ends;   /* how often we were asked to end */
@@ -52,9 +52,9 @@ static void process_end(struct process *process, const char *why)
     LOG(process->source, LOG_INFO, process->ends == 1 ? "ending" : "ending at once",
         LOG_TEXT("asked_by", why));
     if (process->ends == 1)
-        relay_thread_drain(&process->thread);
+        team_drain(&process->team);
     else
-        relay_thread_stop(&process->thread);
+        team_stop(&process->team);
 }
 
 static void process_take_signal(struct process *process)
@@ -85,23 +85,52 @@ static bool process_is_complete(const struct process *process, uint32_t news)
     return news & THREAD_REGISTERED || !process->options->settings->client.present;
 }
 
-/* False: the worker's thread has ended. */
+static void process_log_addresses(const struct process *process)
+{
+    const struct settings *settings = process->options->settings;
+    struct addr addr;
+
+    for (uint32_t i = 0; i < settings->tunnel_count; i++)
+        if (crew_tunnel_addr(process->team.crew, settings->tunnels[i].name, &addr) == 0)
+            LOG(process->source, LOG_INFO, "listening for tunnel clients",
+                LOG_TEXT("tunnel", settings->tunnels[i].name), LOG_ADDR("address", &addr));
+    for (uint32_t i = 0; i < settings->listener_count; i++)
+        if (crew_listener_addr(process->team.crew, settings->listeners[i].name, &addr) == 0)
+            LOG(process->source, LOG_INFO, "listening for users",
+                LOG_TEXT("listener", settings->listeners[i].name), LOG_ADDR("address", &addr));
+}
+
+static void process_tell_ready(const struct process *process)
+{
+    const struct settings *settings = process->options->settings;
+    struct addr addr = {0};
+    int rc = settings->listener_count
+                 ? crew_listener_addr(process->team.crew, settings->listeners[0].name, &addr)
+                 : 0;
+
+    must(!rc);
+    if (process->options->ready)
+        process->options->ready(process->options->context, &addr);
+}
+
+/* False: every thread has ended. */
 static bool process_take_news(struct process *process)
 {
     const struct settings *settings = process->options->settings;
-    uint32_t news = relay_thread_news(&process->thread);
+    uint32_t news = team_news(&process->team);
 
     if (news & THREAD_STARTED && !process->started) {
         process->started = true;
+        process_log_addresses(process);
         LOG(process->source, LOG_INFO, "ready", LOG_TEXT("version", QMUX_VERSION),
+            LOG_NUMBER("workers", settings->process.workers),
             LOG_NUMBER("listeners", settings->listener_count),
             LOG_NUMBER("tunnels", settings->tunnel_count),
             LOG_NUMBER("servers", settings->client.server_count));
     }
     if (process->started && !process->ready && process_is_complete(process, news)) {
         process->ready = true;
-        if (process->options->ready)
-            process->options->ready(process->options->context, &process->thread.first_listener);
+        process_tell_ready(process);
     }
     return !(news & THREAD_ENDED);
 }
@@ -130,7 +159,7 @@ static void process_control(struct process *process)
 
         if (process->started)
             process_take_time(process, &timeout_ms);
-        fds[THREAD] = (struct pollfd){.fd = process->thread.event_fd, .events = POLLIN};
+        fds[THREAD] = (struct pollfd){.fd = process->team.event_fd, .events = POLLIN};
         fds[SIGNALS] =
             (struct pollfd){.fd = process->started ? process->signal_fd : -1, .events = POLLIN};
         count = resolver_poll(process->resolver, fds + RESOLVER, RESOLVER_FDS, &timeout_ms);
@@ -165,10 +194,7 @@ static int process_open_access(struct process *process)
     if (!settings->access)
         return 0;
     process->access = open_log(&options);
-    if (!process->access)
-        return -EIO;
-    process->thread.access = log_source_new(process->access);
-    return process->thread.access ? 0 : -ENOMEM;
+    return process->access ? 0 : -EIO;
 }
 
 static int process_open_log(struct process *process)
@@ -185,16 +211,14 @@ static int process_open_log(struct process *process)
     if (!process->log)
         return -EIO;
     process->source = log_source_new(process->log);
-    process->thread.log = log_source_new(process->log);
-    return process->source && process->thread.log ? process_open_access(process) : -ENOMEM;
+    return process->source ? process_open_access(process) : -ENOMEM;
 }
 
 static void process_log_counters(struct process *process)
 {
     for (int i = 0; i < COUNTER_COUNT; i++) {
-        uint64_t value = i == COUNTER_LOG_DROPPED
-                             ? log_dropped(process->log)
-                             : counter_read(&process->thread.counters, (enum counter)i);
+        uint64_t value = i == COUNTER_LOG_DROPPED ? log_dropped(process->log)
+                                                  : team_counter(&process->team, (enum counter)i);
 
         if (value)
             LOG(process->source, LOG_INFO, "counted", LOG_TEXT("what", counter_text(i)),
@@ -203,29 +227,39 @@ static void process_log_counters(struct process *process)
 }
 
 /* The exit code. */
-static int process_run_thread(struct process *process)
+static int process_run_team(struct process *process)
 {
-    int rc;
+    struct team *team = &process->team;
+    bool good = team_start(team) == 0;
 
-    process->thread.settings = process->options->settings;
-    process->thread.resolver = process->resolver;
-    process->thread.ring_without = getenv("QMUX_RING_WITHOUT");
-    rc = relay_thread_start(&process->thread);
-    if (rc) {
-        process_complain(process, "cannot start a thread", strerror(-rc));
-        return CLI_FAILED;
-    }
     if (process->options->seconds)
         process->end_ms = clock_ms() + process->options->seconds * 1000ull;
-    process_control(process);
-    relay_thread_join(&process->thread);
+    if (team->started)
+        process_control(process);
+    good = team_join(team) && good;
     process_log_counters(process);
-    if (process->thread.failed)
-        process_complain(process, process->started ? "failed" : "cannot start",
-                         process->thread.error);
-    else
+    if (good)
         LOG(process->source, LOG_INFO, "ended");
-    return process->thread.failed ? CLI_FAILED : CLI_GOOD;
+    else
+        process_complain(process, process->started ? "failed" : "cannot start", team->error);
+    team_close(team);
+    return good ? CLI_GOOD : CLI_FAILED;
+}
+
+static int process_open_team(struct process *process)
+{
+    const struct team_options options = {
+        .settings = process->options->settings,
+        .log = process->log,
+        .access = process->access,
+        .resolver = process->resolver,
+        .ring_without = getenv("QMUX_RING_WITHOUT"),
+    };
+
+    if (team_open(&process->team, &options) == 0)
+        return process_run_team(process);
+    process_complain(process, "cannot start", process->team.error);
+    return CLI_FAILED;
 }
 
 static int process_run_resolver(struct process *process)
@@ -237,7 +271,7 @@ static int process_run_resolver(struct process *process)
         process_complain(process, "cannot open the resolver", strerror(-error));
         return CLI_FAILED;
     }
-    code = process_run_thread(process);
+    code = process_open_team(process);
     resolver_close(&process->resolver);
     return code;
 }

@@ -174,7 +174,7 @@ static void bindings_remove_paths(const struct bindings *bindings)
 {
     const struct bind_list *binds = &bindings->settings->bind;
 
-    for (uint32_t i = 0, port = 0; bindings->tcp && i < binds->count; i++) {
+    for (uint32_t i = 0, port = 0; i < binds->count; i++) {
         const struct bind *bind = &binds->items[i];
 
         if (addr_family(&bind->addr) == AF_UNIX &&
@@ -186,7 +186,8 @@ static void bindings_remove_paths(const struct bindings *bindings)
 
 void bindings_close(struct bindings *bindings)
 {
-    bindings_remove_paths(bindings);
+    if (bindings->tcp)
+        bindings_remove_paths(bindings);
     table_close(bindings, &bindings->tcp);
     table_close(bindings, &bindings->udp);
 }
