@@ -14,7 +14,6 @@ static void worker_woke(void *context)
     struct worker *worker = context;
 
     worker->now_ns = worker->os->clock_ns(worker->os);
-    worker->active_ns = worker->now_ns;
 }
 
 static void worker_rang(struct op *op, struct op_result result)
@@ -197,6 +196,11 @@ static uint64_t worker_deadline(const struct worker *worker, uint64_t deadline_n
     return timer_ns < deadline_ns ? timer_ns : deadline_ns;
 }
 
+static uint64_t worker_urgent(const struct worker *worker)
+{
+    return ring_stats(worker->ring)->completions - worker->patient;
+}
+
 /* Polls for a while before sleeping: being woken costs more than that.  1: completions ran. */
 static int worker_spin(struct worker *worker, uint64_t deadline_ns)
 {
@@ -245,13 +249,15 @@ static int worker_enter(struct worker *worker, uint64_t deadline_ns)
 
 int worker_turn(struct worker *worker, uint64_t deadline_ns)
 {
-    uint64_t before_ns = worker->now_ns;
+    uint64_t before_ns = worker->now_ns, urgent = worker_urgent(worker);
     int rc = worker_enter(worker, worker_deadline(worker, deadline_ns));
 
     if (rc)
         return rc;
     if (worker->now_ns == before_ns) /* no completion read the clock */
         worker->now_ns = worker->os->clock_ns(worker->os);
+    if (worker_urgent(worker) != urgent)
+        worker->active_ns = worker->now_ns;
     worker_read_mail(worker);
     timers_run(&worker->timers, worker->now_ns);
     worker_run_tasks(worker);

@@ -65,7 +65,8 @@ struct worker {
     struct list tasks;
     struct vectors_store vectors;
     struct pipes pipes;
-    uint64_t active_ns; /* when completions last ran: only a busy worker spins */
+    uint64_t active_ns; /* when completions last ran that others wait for: only then it spins */
+    uint64_t patient;   /* completions, since the start, that nobody hurries for */
     bool stopping;
     /* Mailbox. */
     _Atomic(struct mail *) mailbox;
@@ -89,6 +90,12 @@ int worker_init(struct worker *worker, const struct worker_options *options) MUS
 void worker_release(struct worker *worker); /* every end stopped and idle before */
 
 void worker_defer(struct worker *worker, struct task *task); /* no-op when already asked for */
+/* Of a completion: its flow is bulky and gains by sleeping, since more has then come at the next
+ * wake.  The worker does not spin for it. */
+static inline void worker_note_patient(struct worker *worker)
+{
+    worker->patient++;
+}
 static inline void task_cancel(struct task *task)
 {
     list_remove(&task->link);

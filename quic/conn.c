@@ -81,9 +81,22 @@ static bool silence_of_peer(const struct quic_connection *connection)
     return info.bytes_in_flight > 0;
 }
 
+/* In words where the library only has a name for it; empty: the reason says all. */
+static const char *silence_text(const struct quic_connection *connection, int rv)
+{
+    if (rv == NGTCP2_ERR_IDLE_CLOSE)
+        return "";
+    if (rv != NGTCP2_ERR_HANDSHAKE_TIMEOUT)
+        return ngtcp2_strerror(rv);
+    if (connection->server)
+        return "the client did not finish the handshake";
+    return connection->packets_heard ? "the server did not finish the handshake"
+                                     : "the server does not answer";
+}
+
 static void closing_of_ours(struct quic_connection *connection, int rv)
 {
-    const char *text = ngtcp2_strerror(rv);
+    const char *text = silence_text(connection, rv);
 
     if (rv == NGTCP2_ERR_IDLE_CLOSE && silence_of_peer(connection))
         connection->closing.reason = REASON_PEER_TIMEOUT;

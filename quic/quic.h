@@ -36,6 +36,8 @@ struct quic_config {
     uint32_t mtu; /* largest UDP payload; 0: found out by probing */
     enum quic_congestion congestion;
     bool always_retry;
+    /* What the peer hears of a stop() whose stream was given no code; NULL: 0. */
+    uint64_t (*code_of)(enum reason reason);
 };
 
 struct quic_closing {

@@ -41,8 +41,10 @@ static void quic_end_over(struct quic_end *end, enum reason reason, bool aborted
     quic_end_note(end);
 }
 
-static void quic_end_shut(struct quic_end *end)
+static void quic_end_shut(struct quic_end *end, enum reason reason)
 {
+    if (!end->code && end->connection->config.code_of)
+        end->code = end->connection->config.code_of(reason);
     if (end->native)
         (void)ngtcp2_conn_shutdown_stream(end->connection->native, 0, end->id, end->code);
 }
@@ -221,7 +223,7 @@ static void quic_end_stop(struct stream *stream, enum reason reason)
         quic_end_note(end);
         return;
     }
-    quic_end_shut(end);
+    quic_end_shut(end, reason);
     quic_end_over(end, reason, true);
 }
 
@@ -329,7 +331,7 @@ int quic_end_arrived(struct quic_end *end, const uint8_t *data, uint32_t length,
         return 0;
     if (length && queue_append(&end->in, worker->pools, POOL_MEDIUM, data, length) < 0) {
         counter_add(worker->counters, COUNTER_POOL_EMPTY, 1);
-        quic_end_shut(end);
+        quic_end_shut(end, REASON_NO_MEMORY);
         quic_end_over(end, REASON_NO_MEMORY, true);
         return 0;
     }
@@ -359,7 +361,7 @@ void quic_end_reset(struct quic_end *end, uint64_t code)
         return;
     end->peer_code = code;
     end->code = code;
-    quic_end_shut(end);
+    quic_end_shut(end, REASON_RESET);
     quic_end_over(end, REASON_RESET, true);
 }
 

@@ -160,7 +160,6 @@ static void service_pump(struct service_open *open, struct service_connection *c
     struct stream *tunnel = open->stream;
 
     connection->services = services;
-    quic_stream_set_code(tunnel, WIRE_CODE_RESET);
     tunnel->receive_limit = stream->receive_limit = BUFFER_LIMIT;
     services->active++;
     service_open_free(open);

@@ -9,7 +9,7 @@ enum {
     TURN_BUDGET = 1 << 20, /* bytes of one direction, then the next one's turn */
     SHORT_FILL = 64 << 10, /* the source gave less and the pipe is empty: there is no more now */
 };
-#define PERIOD_NS 200000000ull /* between two looks at whether it still pays */
+#define PERIOD_NS 1000000000ull /* between two looks at whether it still pays */
 
 /* Bytes seen in copy mode, and their mean a turn, that make a flow bulky; the mean a turn below
  * which it goes back. */
@@ -189,18 +189,20 @@ static void flow_run(struct task *task)
         tcp_loan_wait(flow->pipe->held ? &flow->output : &flow->input);
 }
 
+static void flow_awake(struct splice_flow *flow)
+{
+    worker_note_patient(flow_worker(flow));
+    worker_defer(flow_worker(flow), &flow->task);
+}
+
 static void flow_input_ready(struct tcp_loan *loan)
 {
-    struct splice_flow *flow = container_of(loan, struct splice_flow, input);
-
-    worker_defer(flow_worker(flow), &flow->task);
+    flow_awake(container_of(loan, struct splice_flow, input));
 }
 
 static void flow_output_ready(struct tcp_loan *loan)
 {
-    struct splice_flow *flow = container_of(loan, struct splice_flow, output);
-
-    worker_defer(flow_worker(flow), &flow->task);
+    flow_awake(container_of(loan, struct splice_flow, output));
 }
 
 /* ---- beginning ---- */

@@ -20,7 +20,8 @@ void tunnel_dial_config(const struct tunnel_link *link, struct quic_config *conf
                                    .connection_window_max = CONNECTION_WINDOW_MAX,
                                    .max_streams = SERVER_STREAMS,
                                    .datagram_queue = DATAGRAM_QUEUE,
-                                   .congestion = QUIC_CUBIC};
+                                   .congestion = QUIC_CUBIC,
+                                   .code_of = wire_code_of_reset};
 }
 
 static void dial_offer(const struct service_settings *settings, struct wire_service *service)

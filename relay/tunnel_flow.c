@@ -56,6 +56,13 @@ enum wire_code wire_code_of(enum reason reason)
     return WIRE_CODE_RESET;
 }
 
+uint64_t wire_code_of_reset(enum reason reason)
+{
+    enum wire_code code = wire_code_of(reason);
+
+    return code >= WIRE_CODE_REFUSED && code < WIRE_CODE_RESET ? WIRE_CODE_RESET : code;
+}
+
 /* ---- flows ---- */
 
 static void flow_put_addr(struct byte_writer *writer, const struct addr *addr)

@@ -221,6 +221,9 @@ static void link_suspected(struct tunnel_watch *watch)
     struct tunnel_link *link = container_of(watch, struct tunnel_link, watch);
 
     link_log(link, LOG_DEBUG, "server is suspect", REASON_PEER_TIMEOUT, "does not answer");
+    /* A connected socket keeps the address it began with, also when the machine has lost it. */
+    if (quic_rebind(link->quic) < 0)
+        link_log(link, LOG_DEBUG, "no new socket for a suspect", REASON_SYSTEM, "not rebound");
 }
 
 static void link_recovered(struct tunnel_watch *watch)

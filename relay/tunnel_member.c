@@ -58,6 +58,7 @@ static void tunnel_member_free(struct tunnel_member *member)
     struct tunnel_server *server = member->server;
 
     list_remove(&member->link);
+    table_remove(&server->instances, &member->entry);
     server->member_count--;
     mem_free(member->services);
     mem_free(member);
@@ -120,18 +121,42 @@ static int tunnel_member_take_offer(struct tunnel_member *member, const struct w
 
 /* ---- joining and leaving ---- */
 
-/* An instance id alone proves nothing: it counts together with the identity. */
-static struct tunnel_member *tunnel_member_find(struct tunnel_server *server, const char *name,
-                                                const uint8_t *instance)
-{
-    for (struct list *at = server->members.next; at != &server->members; at = at->next) {
-        struct tunnel_member *member = container_of(at, struct tunnel_member, link);
+struct instance_key {
+    const char *name;
+    const uint8_t *instance;
+};
 
-        if (member->state != MEMBER_GONE && !strcmp(member->member.name, name) &&
-            !memcmp(member->instance, instance, WIRE_INSTANCE_SIZE))
-            return member;
-    }
-    return NULL;
+/* Clients choose their instance ids, but not the seed. */
+static uint64_t instance_hash(const struct tunnel_server *server, const uint8_t *instance)
+{
+    uint64_t halves[2];
+    unsigned __int128 product;
+
+    memcpy(halves, instance, sizeof(halves));
+    product = (unsigned __int128)(halves[0] ^ server->instance_seed) *
+              ((halves[1] ^ ~server->instance_seed) | 1);
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* An instance id alone proves nothing: it counts together with the identity. */
+static bool instance_matches(const struct table_entry *entry, const void *key)
+{
+    const struct tunnel_member *member =
+        container_of((void *)(uintptr_t)entry, struct tunnel_member, entry);
+    const struct instance_key *wanted = key;
+
+    return member->state != MEMBER_GONE && !strcmp(member->member.name, wanted->name) &&
+           !memcmp(member->instance, wanted->instance, WIRE_INSTANCE_SIZE);
+}
+
+static struct tunnel_member *tunnel_member_find(const struct tunnel_server *server,
+                                                const char *name, const uint8_t *instance)
+{
+    struct instance_key key = {name, instance};
+    struct table_entry *entry =
+        table_find(&server->instances, instance_hash(server, instance), instance_matches, &key);
+
+    return entry ? container_of(entry, struct tunnel_member, entry) : NULL;
 }
 
 static struct tunnel_member *tunnel_member_new(struct tunnel_server *server, const char *name,
@@ -147,6 +172,7 @@ static struct tunnel_member *tunnel_member_new(struct tunnel_server *server, con
     member->server = server;
     list_init(&member->peers);
     list_append(&server->members, &member->link);
+    table_insert(&server->instances, &member->entry, instance_hash(server, reg->instance));
     server->member_count++;
     if (tunnel_member_take_offer(member, reg) < 0 ||
         backend_pool_add(server->pool, &member->member) < 0) {

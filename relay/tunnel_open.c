@@ -141,7 +141,6 @@ static void tunnel_open_connected(struct tunnel_open *open, struct piece *rest)
     struct open_request *request = open->request;
     struct stream *stream = open->stream;
 
-    quic_stream_set_code(stream, WIRE_CODE_RESET);
     quic_stream_hold(stream, rest, open->answer.count);
     timer_stop(&open->worker->timers, &open->timer);
     task_cancel(&open->task);

@@ -10,6 +10,7 @@
 #define RELAY_TUNNEL_PEER_H
 
 #include "balancer/balancer.h"
+#include "core/table.h"
 #include "core/tls.h"
 #include "core/worker.h"
 #include "quic/quic.h"
@@ -29,6 +30,8 @@ struct tunnel_server {
     struct quic_endpoint **endpoints; /* one per `listen`; NULL where not open */
     /* Changes while running. */
     struct list peers, members;
+    struct table instances; /* the members again, by instance */
+    uint64_t instance_seed;
     uint32_t peer_count;
     uint32_t member_count;   /* in the list */
     uint32_t endpoint_count; /* open, or not idle yet */
@@ -44,8 +47,9 @@ bool tunnel_server_takes_clients(const struct tunnel_server *server);
 struct tunnel_member {
     struct member member; /* its name is the identity's */
     struct tunnel_server *server;
-    struct list link;  /* in the server's */
-    struct list peers; /* its registered connections */
+    struct list link;         /* in the server's */
+    struct table_entry entry; /* in its table of instances */
+    struct list peers;        /* its registered connections */
     struct wire_service *services;
     uint32_t service_count;
     uint8_t instance[WIRE_INSTANCE_SIZE];

@@ -134,7 +134,8 @@ static void server_config(const struct tunnel_settings *settings, struct quic_co
                                    .datagram_queue = settings->datagram_queue,
                                    .mtu = settings->mtu,
                                    .congestion = settings->congestion,
-                                   .always_retry = settings->always_retry};
+                                   .always_retry = settings->always_retry,
+                                   .code_of = wire_code_of_reset};
 }
 
 static int server_listen(struct tunnel_server *server, uint32_t index,
@@ -187,7 +188,7 @@ static bool server_make_parts(struct tunnel_server *server, char *error, size_t 
 
     server->endpoints = mem_new(size);
     server->pool = backend_pool_new(settings->name, settings->balance);
-    if (server->endpoints && server->pool)
+    if (server->endpoints && server->pool && !table_init(&server->instances))
         return true;
     snprintf(error, error_size, "[tunnel %s] %s", settings->name, reason_text(REASON_NO_MEMORY));
     return false;
@@ -208,6 +209,7 @@ struct tunnel_server *tunnel_server_new(struct worker *worker, struct tunnel_sha
     list_init(&server->peers);
     list_init(&server->members);
     task_init(&server->settling, server_settled);
+    worker->os->random(worker->os, &server->instance_seed, sizeof(server->instance_seed));
     if (!server_make_parts(server, error, error_size) ||
         !server_load_tls(server, error, error_size))
         tunnel_server_free(&server);
@@ -225,6 +227,7 @@ void tunnel_server_free(struct tunnel_server **server)
     backend_pool_free(&s->pool);
     tls_context_free(&s->tls);
     mem_free(s->endpoints);
+    table_release(&s->instances);
     mem_free(s);
     *server = NULL;
 }

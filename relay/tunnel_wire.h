@@ -79,6 +79,9 @@ const char *wire_code_words(uint64_t code); /* "no such service here" */
 enum reason wire_code_reason(uint64_t code, enum reason unknown);
 enum wire_code wire_code_of(enum reason reason); /* WIRE_CODE_RESET where there is none */
 
+/* What a stream that has served is reset with: a code that refuses would have it replayed. */
+uint64_t wire_code_of_reset(enum reason reason);
+
 /* ---- flows: whose bytes these are and where they want to go ---- */
 struct wire_flow {
     uint8_t hops; /* tunnels passed before this one */

@@ -156,5 +156,6 @@ struct sim_verdict scenario_session(const struct sim_options *options)
     visitors_send(&direct.visitors, direct.users, "10.0.0.1", &doors[1]);
     visitors_send(&direct.visitors, direct.users, "10.0.0.1", &doors[9]);
     visitors_send(&direct.visitors, direct.users, "10.0.0.1", &doors[10]);
+    visitors_send(&direct.visitors, direct.users, "10.0.0.1", &doors[11]);
     return direct_end(&direct);
 }

@@ -422,6 +422,11 @@ struct quic_connection *quic_connect(struct worker *worker, const struct quic_di
     return client;
 }
 
+int quic_rebind(struct quic_connection *connection)
+{
+    return 0;
+}
+
 void quic_own(struct quic_connection *connection, const struct quic_events *events, void *owner)
 {
     connection->events = events;

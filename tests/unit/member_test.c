@@ -7,7 +7,7 @@
 #include "relay/tunnel_server.h"
 #include "relay/tunnel_wire.h"
 #include "tests/unit/certs.h"
-#include "tests/unit/fake_quic.c"
+#include "tests/unit/fake_quic.h"
 #include "tests/unit/test.h"
 
 #define MS 1000000ull

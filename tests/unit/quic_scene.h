@@ -26,6 +26,7 @@ struct flow {
     uint64_t received, hash, drained, written;
     bool ended, closed;
     enum reason reason;
+    uint64_t peer_code;
 };
 
 /* One end of the connection. */
@@ -244,6 +245,7 @@ static inline void flow_closed(struct stream *stream, enum reason reason)
 
     flow->closed = true;
     flow->reason = reason;
+    flow->peer_code = quic_stream_peer_code(stream);
     flow->stream = NULL;
     stream_free(stream);
 }

@@ -105,20 +105,40 @@ TEST(a_reset_names_the_code_that_the_peer_chose)
 {
     struct scene scene;
     struct flow *flow;
-    struct stream *kept;
 
     scene_defaults(&scene);
     check(scene_open(&scene));
     flow = flow_open(&scene.client);
     check(flow);
-    kept = flow->stream;
     flow_write(flow, "x", 1);
     check(turn_until(&scene.real, scene.server.flow_count == 1));
     quic_stream_set_code(scene.server.flows[0].stream, 99);
     stream_stop(scene.server.flows[0].stream, REASON_REFUSED);
-    check(turn_until(&scene.real, quic_stream_peer_code(kept) == 99 || flow->closed));
     check(turn_until(&scene.real, flow->closed));
-    check(flow->reason == REASON_RESET);
+    check(flow->reason == REASON_RESET && flow->peer_code == 99);
+    check(scene_close(&scene));
+}
+
+static uint64_t code_over_100(enum reason reason)
+{
+    return 100 + reason;
+}
+
+TEST(a_stop_without_a_code_says_its_reason)
+{
+    struct scene scene;
+    struct flow *flow;
+
+    scene_defaults(&scene);
+    scene.config.code_of = code_over_100;
+    check(scene_open(&scene));
+    flow = flow_open(&scene.client);
+    check(flow);
+    flow_write(flow, "x", 1);
+    check(turn_until(&scene.real, scene.server.flow_count == 1));
+    stream_stop(scene.server.flows[0].stream, REASON_IDLE_TIMEOUT);
+    check(turn_until(&scene.real, flow->closed));
+    check(flow->reason == REASON_RESET && flow->peer_code == 100 + REASON_IDLE_TIMEOUT);
     check(scene_close(&scene));
 }
 
@@ -289,6 +309,7 @@ TEST(nobody_at_home_is_a_handshake_timeout)
     check(scene_dial(&scene));
     check(turn_until(&scene.real, scene.client.closed));
     check(scene.client.closing.reason == REASON_HANDSHAKE_TIMEOUT);
+    check(!strcmp(scene.client.closing.text, "the server does not answer"));
     check(scene_close(&scene));
 }
 
