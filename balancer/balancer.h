@@ -2,17 +2,22 @@
  *
  * A member is a server address or a tunnel client; this folder does not know which.  Members are
  * made by relay (server_member, tunnel_member), put into a pool, and opened by sessions.
- * Thread: in this version one worker's; picking takes no lock and makes no syscall. */
+ * Thread: any worker picks, without lock or syscall, from a table that is swapped whole; one thread
+ * at a time (the pool's owner) adds and removes.  What workers share of a member: words that one
+ * worker writes and all read (its load), and one atomic per exact limit (max_conn, ejection). */
 #ifndef BALANCER_BALANCER_H
 #define BALANCER_BALANCER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "core/addr.h"
 #include "core/datagram.h"
 #include "core/reason.h"
+#include "core/snapshot.h"
 #include "core/stream.h"
+#include "core/worker.h"
 
 struct member;
 struct open_request;
@@ -50,54 +55,124 @@ struct datagram_request {
     const char *service;
 };
 
+/* Each is called on the worker that picked; where the member has an owner, on the owner alone. */
 struct member_ops {
-    /* 0, or -ENOMEM: nothing follows then. */
-    int (*open)(struct member *member, struct open_request *request) MUST_CHECK;
+    /* On the worker's ring.  0, or -ENOMEM: nothing follows then. */
+    int (*open)(struct member *member, struct worker *worker,
+                struct open_request *request) MUST_CHECK;
     /* failed(REASON_ABANDONED) follows when nothing of it is in flight any more. */
     void (*cancel)(struct member *member, struct open_request *request);
     /* The far end of a UDP session, at once; NULL: *reason says why.  The caller sets events and
      * owner before it does anything else. */
-    struct datagram_end *(*open_datagrams)(struct member *member,
+    struct datagram_end *(*open_datagrams)(struct member *member, struct worker *worker,
                                            const struct datagram_request *request,
                                            enum reason *reason);
-    /* No pool has it and no session is on it any more: free it. */
+    /* No pool has it, no session is on it and no worker looks at it any more: free it.  On the
+     * pool's owner. */
     void (*unused)(struct member *member);
 };
 
 enum member_state { MEMBER_FIT, MEMBER_SUSPECT, MEMBER_GONE };
+/* A lower tier is used when no member of the higher ones is fit. */
+enum member_tier { TIER_VIP, TIER_NORMAL, TIER_STANDBY, TIER_FALLBACK, TIER_COUNT };
+/* From in the pool to ended: a grace period, until no session is on it, and one more. */
+enum member_life { MEMBER_IN, MEMBER_LEFT, MEMBER_ENDING, MEMBER_ENDED };
+#define MEMBER_ANYWHERE UINT32_MAX
 
-struct member {
-    const struct member_ops *ops;
-    char name[65];
-    enum member_state state; /* the member's own to change between FIT and SUSPECT */
-    uint32_t active;         /* sessions on it: member_hold, member_drop */
-    uint64_t total, failures;
+/* What one worker says of a member: it alone writes, all read.  The distance keeps two workers off
+ * one cache line wherever the array begins. */
+struct member_load {
+    _Atomic uint64_t held, dropped; /* their difference: sessions that this worker picked */
+    _Atomic uint64_t failures;
+    int64_t turn; /* weighted round robin: what it is owed on this worker */
+    uint64_t distance[12];
 };
 
-/* A session refers to a member from its pick until it ends. */
-void member_hold(struct member *member);
-void member_drop(struct member *member);
+struct member {
+    /* Set before it is added. */
+    const struct member_ops *ops;
+    char name[65];
+    enum member_tier tier;
+    uint32_t weight;   /* 0 is 1 */
+    uint32_t max_conn; /* 0: no limit */
+    uint32_t owner;    /* the one worker it can be opened on, or MEMBER_ANYWHERE */
+    /* The member's own to change between FIT and SUSPECT. */
+    _Atomic(enum member_state) state;
+    /* The pool's. */
+    const struct pool_options *options;
+    struct member_load *loads; /* by worker */
+    uint64_t hash;             /* of its name */
+    _Atomic uint32_t taken;    /* of max_conn */
+    _Atomic uint32_t failed;   /* in a row */
+    _Atomic uint32_t ejected;  /* in a row */
+    _Atomic uint64_t out_until_ns;
+    _Atomic uint64_t ejections;
+    struct grace grace;
+    struct mail mail; /* asks the owner whether it has ended */
+    _Atomic bool asked;
+    enum member_life life; /* the owner's */
+};
 
-enum balance { BALANCE_ROUND_ROBIN, BALANCE_LEAST_CONN };
+/* A session refers to a member from its pick until it ends, on one worker.  Who hands it over holds
+ * it on the new worker before it is dropped on the old one. */
+void member_hold(struct member *member, struct worker *worker);
+void member_drop(struct member *member, struct worker *worker);
+/* What came of an open: so many failures in a row eject it, one success lets it back. */
+void member_failed(struct member *member, struct worker *worker);
+void member_succeeded(struct member *member);
+static inline uint32_t member_owner(const struct member *member)
+{
+    return member->owner;
+}
+/* Sums over workers. */
+uint32_t member_active(const struct member *member);
+uint64_t member_total(const struct member *member);
+uint64_t member_failures(const struct member *member);
+
+enum balance {
+    BALANCE_ROUND_ROBIN, /* exact on each worker, weights interleaved */
+    BALANCE_LEAST_CONN,  /* by weight; of equals the worker's own, then the next in turn */
+    BALANCE_RANDOM,
+    BALANCE_WEIGHTED, /* random, by weight */
+    BALANCE_FIRST,
+    BALANCE_P2C,         /* the less loaded of two random ones */
+    BALANCE_SOURCE_HASH, /* by the user's address, weighted; a new member takes only its share */
+};
+
+struct pool_options {
+    const char *name; /* copied */
+    enum balance balance;
+    struct worker *owner; /* where members end; may be NULL where one worker runs */
+    uint32_t workers;     /* that pick, from index 0; 0 is 1 */
+    /* Passive ejection: after so many failures in a row a member is out for eject_ns, twice that
+     * after each failed probe up to eject_max_ns.  0: never. */
+    uint32_t eject_after;
+    uint64_t eject_ns, eject_max_ns;
+};
 
 struct backend_pool;
-struct backend_pool *backend_pool_new(const char *name, enum balance balance) MUST_CHECK;
-void backend_pool_free(struct backend_pool **pool); /* removes what is left */
+struct backend_pool *backend_pool_new(const struct pool_options *options) MUST_CHECK;
+/* Removes what is left, whose unused() comes from here or earlier: only the calling thread may be
+ * one that picks, and no session may be left. */
+void backend_pool_free(struct backend_pool **pool);
 const char *backend_pool_name(const struct backend_pool *pool);
 int backend_pool_add(struct backend_pool *pool, struct member *member) MUST_CHECK; /* -ENOMEM */
-/* Never picked again: MEMBER_GONE, and unused() once no session is on it. */
+/* Never picked again: MEMBER_GONE, and unused() once it has ended.  Never fails. */
 void backend_pool_remove(struct backend_pool *pool, struct member *member);
+/* On the owner's thread, or inside one turn of a worker. */
 uint32_t backend_pool_count(const struct backend_pool *pool);
 struct member *backend_pool_member(const struct backend_pool *pool, uint32_t index);
 
 /* Which members a session tried already, so that a retry goes elsewhere. */
 enum { PICK_TRIED_MAX = 8 };
 struct pick {
+    struct worker *worker;
+    const struct addr *source; /* the user's; source_hash only */
     const struct member *tried[PICK_TRIED_MAX];
     uint32_t tried_count;
 };
-/* A member, held for the caller and noted in `pick`; NULL when none is left.  Suspect ones are
- * taken when no fit one is left. */
+/* A member, held for the caller and noted in `pick`; NULL when none is left.  Of all tiers fit ones
+ * come first, then suspect ones, then ejected ones: trying is better than refusing. */
 struct member *backend_pick(struct backend_pool *pool, struct pick *pick) MUST_CHECK;
 
 #endif

@@ -2,29 +2,41 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "core/mem.h"
 
-struct backend_pool *backend_pool_new(const char *name, enum balance balance)
+struct backend_pool *backend_pool_new(const struct pool_options *options)
 {
     struct backend_pool *pool = mem_new(sizeof(*pool));
 
     if (!pool)
         return NULL;
-    snprintf(pool->name, sizeof(pool->name), "%s", name);
-    pool->balance = balance;
+    snprintf(pool->name, sizeof(pool->name), "%s", options->name);
+    pool->options = *options;
+    pool->options.name = pool->name;
+    if (!pool->options.workers)
+        pool->options.workers = 1;
+    pool->cursors = mem_new(pool->options.workers * sizeof(struct pool_cursor));
+    if (!pool->cursors) {
+        mem_free(pool);
+        return NULL;
+    }
+    for (uint32_t i = 0; i < pool->options.workers; i++)
+        pool->cursors[i].random = i;
     return pool;
 }
 
 void backend_pool_free(struct backend_pool **pool)
 {
-    if (!*pool)
+    struct backend_pool *old = *pool;
+
+    if (!old)
         return;
-    while ((*pool)->count)
-        backend_pool_remove(*pool, (*pool)->members[(*pool)->count - 1]);
-    mem_free((*pool)->members);
-    mem_free(*pool);
+    while (old->count)
+        backend_pool_remove(old, backend_pool_member(old, old->count - 1));
+    mem_free(atomic_load(&old->table));
+    mem_free(old->cursors);
+    mem_free(old);
     *pool = NULL;
 }
 
@@ -33,36 +45,69 @@ const char *backend_pool_name(const struct backend_pool *pool)
     return pool->name;
 }
 
+/* ---- tables ---- */
+
+static void table_append(struct pool_table *table, struct member *member)
+{
+    struct pool_tier *tier = &table->tiers[member->tier];
+
+    if (!tier->count)
+        tier->first = table->count;
+    else if (member_weight(table->members[tier->first]) != member_weight(member))
+        tier->weighted = true;
+    tier->count++;
+    atomic_store_explicit(&table->members[table->count++], member, memory_order_relaxed);
+}
+
+static void table_append_tier(struct pool_table *table, struct pool_table *old,
+                              enum member_tier tier)
+{
+    uint32_t first = old->tiers[tier].first;
+
+    for (uint32_t i = first; i < first + old->tiers[tier].count; i++)
+        if (old->members[i])
+            table_append(table, old->members[i]);
+}
+
+static void table_passed(struct grace *grace)
+{
+    mem_free(container_of(grace, struct pool_table, grace));
+}
+
 int backend_pool_add(struct backend_pool *pool, struct member *member)
 {
-    if (pool->count == pool->capacity) {
-        uint32_t capacity = pool->capacity ? pool->capacity * 2 : 8;
-        struct member **members = mem_resize(pool->members, capacity * sizeof(struct member *));
+    struct pool_table *old = atomic_load(&pool->table);
+    struct pool_table *table =
+        mem_new(sizeof(*table) + (pool->count + 1) * sizeof(table->members[0]));
 
-        if (!members)
-            return -ENOMEM;
-        pool->members = members;
-        pool->capacity = capacity;
+    if (!table || member_enter(member, &pool->options)) {
+        mem_free(table);
+        return -ENOMEM;
     }
-    pool->members[pool->count++] = member;
+    for (uint32_t tier = 0; tier < TIER_COUNT; tier++) {
+        if (old)
+            table_append_tier(table, old, tier);
+        if (tier == member->tier)
+            table_append(table, member);
+    }
+    pool->count++;
+    atomic_store(&pool->table, table);
+    if (old)
+        grace_begin(&old->grace, pool->options.owner, table_passed);
     return 0;
 }
 
 void backend_pool_remove(struct backend_pool *pool, struct member *member)
 {
+    struct pool_table *table = atomic_load(&pool->table);
     uint32_t index = 0;
 
-    while (index < pool->count && pool->members[index] != member)
+    while (index < table->count && table->members[index] != member)
         index++;
-    must(index < pool->count);
+    must(index < table->count);
+    atomic_store(&table->members[index], NULL);
     pool->count--;
-    memmove(pool->members + index, pool->members + index + 1,
-            (pool->count - index) * sizeof(struct member *));
-    if (index < pool->next)
-        pool->next--;
-    member->state = MEMBER_GONE;
-    if (!member->active)
-        member->ops->unused(member);
+    member_leave(member);
 }
 
 uint32_t backend_pool_count(const struct backend_pool *pool)
@@ -72,19 +117,11 @@ uint32_t backend_pool_count(const struct backend_pool *pool)
 
 struct member *backend_pool_member(const struct backend_pool *pool, uint32_t index)
 {
+    struct pool_table *table = atomic_load(&pool->table);
+    uint32_t at = 0;
+
     must(index < pool->count);
-    return pool->members[index];
-}
-
-void member_hold(struct member *member)
-{
-    member->active++;
-}
-
-void member_drop(struct member *member)
-{
-    must(member->active > 0);
-    member->active--;
-    if (!member->active && member->state == MEMBER_GONE)
-        member->ops->unused(member);
+    while (!table->members[at] || index--)
+        at++;
+    return table->members[at];
 }

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 
+#include "core/snapshot.h"
+
 enum {
     TCP_CHUNKS = 64, /* published for receives; few enough to stay in the second-level cache */
     UDP_CHUNKS = 16,
@@ -13,6 +15,7 @@ static void worker_woke(void *context)
 {
     struct worker *worker = context;
 
+    snapshot_wake(); /* completions may read anything */
     worker->now_ns = worker->os->clock_ns(worker->os);
 }
 
@@ -229,7 +232,11 @@ static int worker_sleep(struct worker *worker, uint64_t deadline_ns)
     int rc;
 
     atomic_store(&worker->asleep, true);
-    rc = ring_turn(worker->ring, worker_has_mail(worker) ? 0 : deadline_ns);
+    if (worker_has_mail(worker))
+        deadline_ns = 0;
+    snapshot_sleep();
+    rc = ring_turn(worker->ring, deadline_ns);
+    snapshot_wake();
     atomic_store(&worker->asleep, false);
     return rc;
 }
@@ -262,6 +269,7 @@ int worker_turn(struct worker *worker, uint64_t deadline_ns)
     timers_run(&worker->timers, worker->now_ns);
     worker_run_tasks(worker);
     worker_trim_later(worker);
+    snapshot_turn();
     return 0;
 }
 
@@ -273,13 +281,13 @@ static bool worker_is_done(struct worker *worker)
 
 int worker_run(struct worker *worker)
 {
-    while (!worker_is_done(worker)) {
-        int rc = worker_turn(worker, UINT64_MAX);
+    int rc = 0;
 
-        if (rc)
-            return rc;
-    }
-    return 0;
+    snapshot_join();
+    while (!rc && !worker_is_done(worker))
+        rc = worker_turn(worker, UINT64_MAX);
+    snapshot_leave();
+    return rc;
 }
 
 void worker_stop(struct worker *worker)

@@ -62,7 +62,7 @@ static void opening_finish(struct opening *opening)
     struct opening_options options = opening->options;
 
     if (opening->member && !opening->backend)
-        member_drop(opening->member);
+        member_drop(opening->member, opening->options.worker);
     if (opening->user) {
         opening->user->receive_limit = opening->user_limit;
         if (opening->backend && opening->drained)
@@ -188,6 +188,7 @@ static void opening_confirmed(struct open_request *request)
 
     must(opening->state == OPENING_TALKING);
     opening_move(opening, OPENING_OVER);
+    member_succeeded(opening->member);
     opening->reason = REASON_DONE;
     opening_finish(opening);
 }
@@ -201,13 +202,13 @@ static void opening_failed(struct open_request *request, enum reason reason, boo
         return;
     }
     opening->reason = reason;
-    opening->member->failures++;
+    member_failed(opening->member, opening->options.worker);
     opening->backend = NULL;
     if (!may_replay || opening->pick.tried_count > opening->options.retries) {
         opening_fail(opening, reason);
         return;
     }
-    member_drop(opening->member);
+    member_drop(opening->member, opening->options.worker);
     opening->member = NULL;
     opening_move(opening, OPENING_PICKING);
     counter_add(opening->options.worker->counters, COUNTER_OPENS_RETRIED, 1);
@@ -237,7 +238,7 @@ static void opening_run(struct task *task)
         return;
     }
     opening_move(opening, OPENING_ASKED);
-    if (opening->member->ops->open(opening->member, &opening->request))
+    if (opening->member->ops->open(opening->member, opening->options.worker, &opening->request))
         opening_fail(opening, REASON_NO_MEMORY);
 }
 
@@ -248,6 +249,8 @@ struct opening *opening_start(const struct opening_options *options, struct stre
     if (!opening)
         return NULL;
     opening->options = *options;
+    opening->pick.worker = options->worker;
+    opening->pick.source = &opening->options.source;
     opening->request = (struct open_request){.events = &opening_events,
                                              .source = options->source,
                                              .destination = options->destination,

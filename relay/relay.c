@@ -197,7 +197,12 @@ void relay_stop(struct relay *relay)
 static int relay_make_pool(struct relay *relay, const struct backend_settings *backend,
                            struct backend_pool **pool)
 {
-    *pool = backend_pool_new(backend->name, backend->balance);
+    *pool = backend_pool_new(&(struct pool_options){.name = backend->name,
+                                                    .balance = backend->balance,
+                                                    .owner = relay->options.worker,
+                                                    .eject_after = backend->eject_after,
+                                                    .eject_ns = backend->eject_ns,
+                                                    .eject_max_ns = backend->eject_max_ns});
     if (!*pool)
         return -ENOMEM;
     for (uint32_t i = 0; i < backend->server_count; i++) {

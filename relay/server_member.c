@@ -32,6 +32,7 @@ struct server_member {
 
 struct server_open {
     struct server_member *member;
+    struct worker *worker; /* whose ring it is opened on */
     struct open_request *request;
     struct list link; /* in `waiting`, until the name is known */
     struct stream *stream;
@@ -108,7 +109,7 @@ static void server_open_task(struct task *task)
 static void server_open_fail_later(struct server_open *open, enum reason reason)
 {
     open->reason = reason;
-    worker_defer(open->member->worker, &open->task);
+    worker_defer(open->worker, &open->task);
 }
 
 static void server_open_connect(struct server_open *open);
@@ -204,7 +205,7 @@ static void server_open_connect(struct server_open *open)
     }
     snprintf(options.congestion, sizeof(options.congestion), "%s", server->backend->tcp_congestion);
     open->connecting = true;
-    tcp_connect_start(&open->connect, server->worker, &addr, &options,
+    tcp_connect_start(&open->connect, open->worker, &addr, &options,
                       server->backend->connect_timeout_ns, server_open_connected);
 }
 
@@ -251,7 +252,8 @@ static void server_member_ask(struct server_member *server)
 
 /* ---- the member ---- */
 
-static int server_member_open(struct member *member, struct open_request *request)
+static int server_member_open(struct member *member, struct worker *worker,
+                              struct open_request *request)
 {
     struct server_member *server = server_member_of(member);
     struct server_open *open = mem_new(sizeof(*open));
@@ -259,6 +261,7 @@ static int server_member_open(struct member *member, struct open_request *reques
     if (!open)
         return -ENOMEM;
     open->member = server;
+    open->worker = worker;
     open->request = request;
     request->member_state = open;
     server->open_count++;
@@ -303,6 +306,7 @@ static const struct datagram_events discarded_datagram_events = {
 
 /* Puts the PROXY header's stand-in before `end`.  NULL, and the end goes away, without memory. */
 static struct datagram_end *server_member_tell(const struct server_member *server,
+                                               struct worker *worker,
                                                const struct datagram_request *request,
                                                struct datagram_end *end, enum reason *reason)
 {
@@ -310,8 +314,8 @@ static struct datagram_end *server_member_tell(const struct server_member *serve
 
     if (server->backend->send_proxy == SEND_PROXY_NO)
         return end;
-    teller = proxy_datagram_new(server->worker, end, server->backend->send_proxy_udp,
-                                &request->source, &request->destination);
+    teller = proxy_datagram_new(worker, end, server->backend->send_proxy_udp, &request->source,
+                                &request->destination);
     if (teller)
         return teller;
     end->events = &discarded_datagram_events;
@@ -321,6 +325,7 @@ static struct datagram_end *server_member_tell(const struct server_member *serve
 }
 
 static struct datagram_end *server_member_open_datagrams(struct member *member,
+                                                         struct worker *worker,
                                                          const struct datagram_request *request,
                                                          enum reason *reason)
 {
@@ -336,12 +341,12 @@ static struct datagram_end *server_member_open_datagrams(struct member *member,
         return NULL;
     }
     addr = server_member_addr(server, request->port);
-    end = udp_end_new(server->worker, &addr, &error);
+    end = udp_end_new(worker, &addr, &error);
     if (!end) {
         *reason = reason_of_errno(error);
         return NULL;
     }
-    return server_member_tell(server, request, end, reason);
+    return server_member_tell(server, worker, request, end, reason);
 }
 
 static void server_member_unused(struct member *member)
@@ -368,6 +373,10 @@ struct member *server_member_new(struct worker *worker, const struct backend_set
     if (!made)
         return NULL;
     made->member.ops = &server_member_ops;
+    made->member.owner = MEMBER_ANYWHERE;
+    made->member.weight = server->weight;
+    made->member.tier = server->tier;
+    made->member.max_conn = server->max_conn;
     snprintf(made->member.name, sizeof(made->member.name), "%s", server->name);
     made->worker = worker;
     made->backend = backend;

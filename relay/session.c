@@ -41,7 +41,7 @@ static void session_finish(struct session *session, enum reason reason)
                 1);
     session_log(session, reason);
     if (session->member)
-        member_drop(session->member);
+        member_drop(session->member, frame->worker);
     queue_clear(&session->received);
     frame->ended(frame->context, session);
     mem_free(session);

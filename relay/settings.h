@@ -116,14 +116,16 @@ struct listener_settings {
 struct backend_server {
     char name[SETTINGS_NAME_SIZE];
     struct host host;
+    uint32_t weight, max_conn; /* 0: 1, and no limit */
+    enum member_tier tier;
 };
 struct backend_settings {
     char name[SETTINGS_NAME_SIZE];
     enum balance balance;
     struct backend_server *servers;
     uint32_t server_count;
-    uint64_t connect_timeout_ns, keepalive_ns;
-    uint32_t retries;
+    uint64_t connect_timeout_ns, keepalive_ns, eject_ns, eject_max_ns;
+    uint32_t retries, eject_after; /* eject_after 0: never */
     char tcp_congestion[16];
     enum send_proxy send_proxy;
     enum send_proxy_udp send_proxy_udp;

@@ -17,8 +17,14 @@ static const struct option_choice tunnel_auths[] = {
     {"mtls", TUNNEL_AUTH_MTLS, false}, {"token", 0, true}, {0}};
 static const struct option_choice balances[] = {
     {"round_robin", BALANCE_ROUND_ROBIN, false}, {"least_conn", BALANCE_LEAST_CONN, false},
-    {"least_requests", 0, true}, {"random", 0, true}, {"weighted", 0, true}, {"first", 0, true},
-    {"p2c", 0, true}, {"source_hash", 0, true}, {0}};
+    {"least_requests", BALANCE_LEAST_CONN, false}, {"random", BALANCE_RANDOM, false},
+    {"weighted", BALANCE_WEIGHTED, false}, {"first", BALANCE_FIRST, false},
+    {"p2c", BALANCE_P2C, false}, {"source_hash", BALANCE_SOURCE_HASH, false}, {0}};
+static const struct option_choice tunnel_balances[] = {
+    {"round_robin", BALANCE_ROUND_ROBIN, false}, {"least_conn", BALANCE_LEAST_CONN, false},
+    {"least_requests", BALANCE_LEAST_CONN, false}, {"random", BALANCE_RANDOM, false},
+    {"first", BALANCE_FIRST, false}, {"p2c", BALANCE_P2C, false},
+    {"source_hash", BALANCE_SOURCE_HASH, false}, {0}};
 static const struct option_choice replays[] = {
     {"unseen", REPLAY_UNSEEN, false}, {"refused", REPLAY_REFUSED, false}, {0}};
 static const struct option_choice retries[] = {{"auto", false, false}, {"always", true, false}, {0}};
@@ -105,7 +111,7 @@ static const struct option tunnel_options[] = {
            "Names (SAN DNS or URI, * for a part of one) that may serve this tunnel.",
            .required = true, .repeatable = true),
     OPTION(choice, tunnel_settings, balance, "balance", "least_conn", 0, 0, RELOAD_NEW,
-           "How one of several clients is picked.", .choices = balances),
+           "How one of several clients is picked.", .choices = tunnel_balances),
     OPTION(duration, tunnel_settings, heartbeat_ns, "heartbeat", "10s", 100 * OPTION_MS,
            OPTION_HOUR, RELOAD_NEW, "How often an idle client is asked for a sign of life."),
     OPTION(duration, tunnel_settings, health_timeout_ns, "health_timeout", "30s", 200 * OPTION_MS,
@@ -198,11 +204,18 @@ static const struct option backend_options[] = {
     OPTION(choice, backend_settings, balance, "balance", "round_robin", 0, 0, RELOAD_NEW,
            "How one of several servers is picked.", .choices = balances),
     OPTION(backend_servers, backend_settings, server_count, "server", NULL, 0, 1024, RELOAD_NEW,
-           "A server; name= is what logs call it.", .required = true, .repeatable = true),
+           "A server; weight= (1 to 256), tier= (vip normal standby fallback), max_conn=, and name= "
+           "for logs.", .required = true, .repeatable = true),
     OPTION(duration, backend_settings, connect_timeout_ns, "connect_timeout", "5s", 10 * OPTION_MS,
            5 * OPTION_MINUTE, RELOAD_NEW, "How long a connect may take."),
     OPTION(count, backend_settings, retries, "retries", "2", 0, PICK_TRIED_MAX - 1, RELOAD_NEW,
            "Further servers tried before the user is told."),
+    OPTION(count, backend_settings, eject_after, "eject_after", "3", 0, 1000000, RELOAD_NEW,
+           "A server that fails so often in a row is left out for a while; 0 never."),
+    OPTION(duration, backend_settings, eject_ns, "eject_time", "10s", 10 * OPTION_MS, OPTION_HOUR,
+           RELOAD_NEW, "How long that while is, doubled each time it fails again."),
+    OPTION(duration, backend_settings, eject_max_ns, "eject_max", "5m", 10 * OPTION_MS,
+           24 * OPTION_HOUR, RELOAD_NEW, "What it grows to."),
     OPTION(name, backend_settings, tcp_congestion, "tcp_congestion", "cubic", 1, 15, RELOAD_NEW,
            "Congestion control towards servers."),
     OPTION(duration, backend_settings, keepalive_ns, "keepalive", "60s", 0, 9 * OPTION_HOUR,
@@ -214,8 +227,7 @@ static const struct option backend_options[] = {
            .choices = send_proxies_udp),
 };
 static const char *const backend_later[] = {
-    "eject_after", "eject_time", "eject_max", "resolve_interval",
-    "health", "health_path", "health_interval", "health_timeout", "health_delay", "rise", "fall",
+    "resolve_interval", "health", "health_path", "health_interval", "health_timeout", "health_delay", "rise", "fall",
     NULL};
 
 static const struct option client_options[] = {

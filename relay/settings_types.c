@@ -52,43 +52,94 @@ static char *parameter_next(char **rest, char **value)
     return word;
 }
 
-/* What stands behind the address of a server: so far only name=, once. */
-static int server_name_read(const struct option *option, struct option_input *input, char *rest,
-                            char *name, size_t max)
-{
-    static const char *const later[] = {"weight", "tier", "max_conn"};
-    char *word, *value;
+/* What may stand behind the address of a backend's server, beside name=. */
+static const struct option_choice server_tiers[] = {
+    {"vip",     TIER_VIP, false},
+    {"normal",    TIER_NORMAL, false},
+    {"standby",  TIER_STANDBY, false},
+    {"fallback",    TIER_FALLBACK, false},
+    {0}
+};
+static const struct option backend_parameters[] = {
+    OPTION(count, backend_server, weight, "weight", NULL, 1, 256, RELOAD_NEW, "Its share."),
+    OPTION(choice, backend_server, tier, "tier", NULL, 0, 0, RELOAD_NEW, "When it is used.",
+           .choices = server_tiers),
+    OPTION(count, backend_server, max_conn, "max_conn", NULL, 1, 1000000, RELOAD_NEW,
+           "Connections at once."),
+};
 
-    while ((word = parameter_next(&rest, &value))) {
-        for (size_t i = 0; i < ARRAY_COUNT(later); i++)
-            if (strcmp(word, later[i]) == 0)
-                return option_refuse(input, "not in this version: %s", word);
-        if (strcmp(word, "name") != 0)
-            return option_refuse(input, "%s: unknown parameter: %s", option->name, word);
-        if (*name)
-            return option_refuse(input, "%s: parameter given twice: name", option->name);
-        if (!value || !*value)
-            return option_refuse(input, "%s: name: empty value", option->name);
-        if (strlen(value) > max)
-            return option_refuse(input, "%s: name: longer than %zu bytes", option->name, max);
-        memcpy(name, value, strlen(value) + 1);
-    }
+/* Where a line's words go: its name, and the fields of `rows`. */
+struct server_line {
+    char *name;
+    size_t name_max;
+    const struct option *rows;
+    size_t row_count;
+    void *fields;
+    uint32_t given; /* bits by row */
+};
+
+static int parameter_twice(const struct option *option, struct option_input *input,
+                           const char *word)
+{
+    return option_refuse(input, "%s: parameter given twice: %s", option->name, word);
+}
+
+static int server_name_read(const struct option *option, struct option_input *input,
+                            const struct server_line *line, const char *value)
+{
+    if (*line->name)
+        return parameter_twice(option, input, "name");
+    if (!*value)
+        return option_refuse(input, "%s: name: empty value", option->name);
+    if (strlen(value) > line->name_max)
+        return option_refuse(input, "%s: name: longer than %zu bytes", option->name,
+                             line->name_max);
+    memcpy(line->name, value, strlen(value) + 1);
     return 0;
+}
+
+static int server_row_read(const struct option *option, struct option_input *input,
+                           struct server_line *line, size_t row, const char *value)
+{
+    const struct option *parameter = &line->rows[row];
+    const char *whole = input->value;
+    int rc;
+
+    if (line->given & 1u << row)
+        return parameter_twice(option, input, parameter->name);
+    if (!*value)
+        return option_refuse(input, "%s: %s: empty value", option->name, parameter->name);
+    line->given |= 1u << row;
+    input->value = value;
+    rc = parameter->type->parse(parameter, input, (char *)line->fields + parameter->offset);
+    input->value = whole;
+    return rc;
+}
+
+static int server_word_read(const struct option *option, struct option_input *input,
+                            struct server_line *line, const char *word, const char *value)
+{
+    if (strcmp(word, "name") == 0)
+        return server_name_read(option, input, line, value);
+    for (size_t row = 0; row < line->row_count; row++)
+        if (strcmp(word, line->rows[row].name) == 0)
+            return server_row_read(option, input, line, row, value);
+    return option_refuse(input, "%s: unknown parameter: %s", option->name, word);
 }
 
 /* Cuts `value` into the address, which is read, and what follows it. */
 static int server_read(const struct option *option, struct option_input *input, bool port_needed,
-                       struct host *host, char *name, size_t max)
+                       struct host *host, struct server_line *line)
 {
-    char *copy = mem_text(input->value), *rest = copy, *address;
+    char *copy = mem_text(input->value), *rest = copy, *address, *word, *value;
     int rc;
 
     if (!copy)
         return -ENOMEM;
     address = strsep(&rest, " \t");
     rc = host_read(option, input, address, port_needed, host);
-    if (!rc)
-        rc = server_name_read(option, input, rest, name, max);
+    while (!rc && (word = parameter_next(&rest, &value)))
+        rc = server_word_read(option, input, line, word, value ? value : "");
     mem_free(copy);
     return rc;
 }
@@ -122,8 +173,14 @@ static int backend_servers_parse(const struct option *option, struct option_inpu
                                  void *field)
 {
     struct backend_settings *backend = container_of(field, struct backend_settings, server_count);
-    struct backend_server server = {0}, *slot;
-    int rc = server_read(option, input, false, &server.host, server.name, sizeof server.name - 1);
+    struct backend_server server = {.tier = TIER_NORMAL}, *slot;
+    struct server_line line = {server.name,
+                               sizeof server.name - 1,
+                               backend_parameters,
+                               ARRAY_COUNT(backend_parameters),
+                               &server,
+                               0};
+    int rc = server_read(option, input, false, &server.host, &line);
 
     if (!rc)
         rc = backend_server_name(option, input, &server);
@@ -151,8 +208,9 @@ static int client_servers_parse(const struct option *option, struct option_input
 {
     struct client_settings *client = container_of(field, struct client_settings, server_count);
     struct client_server server = {0}, *slot;
-    int rc = server_read(option, input, true, &server.host, server.server_name,
-                         sizeof server.server_name - 1);
+    struct server_line line = {.name = server.server_name,
+                               .name_max = sizeof server.server_name - 1};
+    int rc = server_read(option, input, true, &server.host, &line);
 
     if (rc)
         return rc;
@@ -195,7 +253,7 @@ const struct option_type option_host = {
     .name = "address", .form = "HOST:PORT or unix:PATH", .parse = host_parse,
     .size = sizeof(struct host)};
 const struct option_type option_backend_servers = {
-    .name = "server", .form = "HOST:PORT, HOST or unix:PATH, name=NAME", .parse = backend_servers_parse,
+    .name = "server", .form = "HOST:PORT, HOST or unix:PATH, weight= tier= max_conn= name=", .parse = backend_servers_parse,
     .release = backend_servers_release, .size = sizeof(uint32_t)};
 const struct option_type option_client_servers = {
     .name = "server", .form = "HOST:PORT, name=NAME", .parse = client_servers_parse,

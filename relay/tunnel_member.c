@@ -25,7 +25,8 @@ static void tunnel_member_move(struct tunnel_member *member, enum member_state s
 
 /* ---- member_ops ---- */
 
-static int tunnel_member_open(struct member *member, struct open_request *request)
+static int tunnel_member_open(struct member *member, struct worker *worker,
+                              struct open_request *request)
 {
     return tunnel_open_start(tunnel_member_of(member), request);
 }
@@ -35,7 +36,7 @@ static void tunnel_member_cancel(struct member *member, struct open_request *req
     tunnel_open_cancel(request);
 }
 
-static struct datagram_end *tunnel_member_open_datagrams(struct member *base,
+static struct datagram_end *tunnel_member_open_datagrams(struct member *base, struct worker *worker,
                                                          const struct datagram_request *request,
                                                          enum reason *reason)
 {
@@ -167,6 +168,7 @@ static struct tunnel_member *tunnel_member_new(struct tunnel_server *server, con
     if (!member)
         return NULL;
     member->member.ops = &tunnel_member_ops;
+    member->member.owner = server->worker->index;
     snprintf(member->member.name, sizeof(member->member.name), "%s", name);
     memcpy(member->instance, reg->instance, WIRE_INSTANCE_SIZE);
     member->server = server;

@@ -187,7 +187,8 @@ static bool server_make_parts(struct tunnel_server *server, char *error, size_t 
     size_t size = (settings->listen.count + 1) * sizeof(struct quic_endpoint *);
 
     server->endpoints = mem_new(size);
-    server->pool = backend_pool_new(settings->name, settings->balance);
+    server->pool = backend_pool_new(&(struct pool_options){
+        .name = settings->name, .balance = settings->balance, .owner = server->worker});
     if (server->endpoints && server->pool && !table_init(&server->instances))
         return true;
     snprintf(error, error_size, "[tunnel %s] %s", settings->name, reason_text(REASON_NO_MEMORY));

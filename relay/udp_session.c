@@ -157,7 +157,7 @@ static void udp_session_closed(struct datagram_end *end, enum reason reason)
     table_remove(&sessions->table, &session->entry);
     udp_source_give(&sessions->sources, session->from);
     datagram_free(end);
-    member_drop(session->member);
+    member_drop(session->member, session->all->options.worker);
     mem_free(session);
     sessions->count--;
     udp_sessions_settle(sessions);
@@ -179,7 +179,8 @@ static struct datagram_end *udp_session_ask(struct udp_sessions *sessions,
                                        .destination = *arrival->local,
                                        .port = addr_port(arrival->local),
                                        .service = sessions->options.service};
-    struct pick pick = {0};
+    struct worker *worker = sessions->options.worker;
+    struct pick pick = {.worker = worker, .source = arrival->source};
 
     while (pick.tried_count <= sessions->options.retries) {
         enum reason reason;
@@ -188,11 +189,11 @@ static struct datagram_end *udp_session_ask(struct udp_sessions *sessions,
         *member = backend_pick(sessions->options.pool, &pick);
         if (!*member)
             return NULL;
-        far = (*member)->ops->open_datagrams(*member, &request, &reason);
+        far = (*member)->ops->open_datagrams(*member, worker, &request, &reason);
         if (far)
             return far;
-        (*member)->failures++;
-        member_drop(*member);
+        member_failed(*member, worker);
+        member_drop(*member, worker);
     }
     return NULL;
 }

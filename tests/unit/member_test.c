@@ -292,7 +292,7 @@ static void user_open(struct user *user)
     *user = (struct user){
         .request = {.events = &user_events, .service = "web"}
     };
-    must(member_at(0)->ops->open(member_at(0), &user->request) == 0);
+    must(member_at(0)->ops->open(member_at(0), &scene.worker, &user->request) == 0);
     must(!user->failed && !user->stream);
     scene_turn();
 }
@@ -480,7 +480,7 @@ TEST(an_open_survives_the_failure_of_any_one_allocation)
         check(scene_open(REPLAY_UNSEEN));
         raw_register(&raw, 1, 1);
         mem_fail_at(n);
-        rc = member_at(0)->ops->open(member_at(0), &user.request);
+        rc = member_at(0)->ops->open(member_at(0), &scene.worker, &user.request);
         scene_turn();
         met = mem_failed();
         mem_fail_at(0);

@@ -265,7 +265,7 @@ static bool user_open(struct user *user, struct scene *scene, const char *servic
     must(addr_parse(&user->request.source, "192.0.2.9:1234") == 0);
     must(addr_parse(&user->request.destination, "192.0.2.1:80") == 0);
     snprintf(user->text, sizeof(user->text), "%s", text);
-    return member->ops->open(member, &user->request) == 0;
+    return member->ops->open(member, user->worker, &user->request) == 0;
 }
 
 /* ---- claims ---- */
@@ -444,7 +444,7 @@ TEST(datagrams_cross_the_tunnel_and_a_stopped_session_ends_on_both_sides)
     check(turn_until(&scene.real, scene.registrations == 1));
     must(addr_parse(&request.source, "192.0.2.9:1234") == 0);
     member = backend_pool_member(tunnel_server_pool(scene.server), 0);
-    end = member->ops->open_datagrams(member, &request, &reason);
+    end = member->ops->open_datagrams(member, &scene.real.worker, &request, &reason);
     check(end);
     end->events = &udp_user_events;
     end->owner = &user;

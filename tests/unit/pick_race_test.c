@@ -1,0 +1,111 @@
+/* Two workers pick while a third thread swaps the table; a member that ended is never picked. */
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "balancer/balancer.h"
+#include "core/mem.h"
+#include "tests/unit/real_worker.h"
+#include "tests/unit/test.h"
+
+enum { PICKS = 10000000, PICKS_A_TURN = 64, MEMBERS = 8, VALID = 0x600d, ENDED = 0xdead };
+
+struct short_member {
+    struct member member;
+    unsigned mark;
+};
+
+static struct backend_pool *pool;
+static _Atomic uint32_t pickers, invalid;
+static _Atomic uint64_t pick_ns;
+static uint32_t made, gone; /* the owner's */
+
+static void short_member_unused(struct member *member)
+{
+    struct short_member *ended = container_of(member, struct short_member, member);
+
+    gone++;
+    ended->mark = ENDED;
+    free(ended);
+}
+static const struct member_ops short_member_ops = {.unused = short_member_unused};
+
+static void short_member_add(void)
+{
+    struct short_member *member = calloc(1, sizeof(*member));
+
+    member->member.ops = &short_member_ops;
+    member->member.owner = MEMBER_ANYWHERE;
+    member->member.max_conn = 1000;
+    member->mark = VALID;
+    must(backend_pool_add(pool, &member->member) == 0);
+    made++;
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static void *picker_main(void *context)
+{
+    struct worker worker = {.index = *(uint32_t *)context};
+    struct member *last = NULL;
+    uint64_t began_ns = now_ns();
+
+    snapshot_join();
+    for (int i = 0; i < PICKS; i++) {
+        struct pick pick = {.worker = &worker};
+        struct member *member = backend_pick(pool, &pick);
+
+        if (!member || container_of(member, struct short_member, member)->mark != VALID)
+            atomic_fetch_add(&invalid, 1);
+        if (last) /* held over turns, as sessions do */
+            member_drop(last, &worker);
+        last = member;
+        if (i % PICKS_A_TURN == 0)
+            snapshot_turn();
+    }
+    member_drop(last, &worker);
+    snapshot_leave();
+    atomic_fetch_add(&pick_ns, now_ns() - began_ns);
+    atomic_fetch_sub(&pickers, 1);
+    return NULL;
+}
+
+static void swap(struct worker *owner)
+{
+    short_member_add();
+    backend_pool_remove(pool, backend_pool_member(pool, made % backend_pool_count(pool)));
+    must(worker_turn(owner, owner->now_ns + 100000) == 0);
+}
+
+TEST(two_workers_pick_while_a_third_swaps_the_table)
+{
+    struct real_worker real;
+    pthread_t threads[2];
+    uint32_t indexes[] = {1, 2};
+
+    must(real_worker_open(&real, ""));
+    pool = backend_pool_new(&(struct pool_options){
+        .name = "web", .owner = &real.worker, .workers = 3, .eject_after = 3, .eject_ns = 1});
+    for (int i = 0; i < MEMBERS; i++)
+        short_member_add();
+    pickers = 2;
+    for (int i = 0; i < 2; i++)
+        must(pthread_create(&threads[i], NULL, picker_main, &indexes[i]) == 0);
+    while (pickers)
+        swap(&real.worker);
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    check(turn_until(&real, !grace_pending()));
+    check(invalid == 0);
+    check(made - gone == MEMBERS);
+    printf("# %u tables, %u invalid, %lu ns a pick and drop\n", made, invalid, pick_ns / 2 / PICKS);
+    backend_pool_free(&pool);
+    check(made == gone);
+    worker_release(&real.worker);
+}
