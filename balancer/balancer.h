@@ -55,7 +55,7 @@ struct datagram_request {
     const char *service;
 };
 
-/* Each is called on the worker that picked; where the member has an owner, on the owner alone. */
+/* Each is called on the worker that picked; a member that is not there fails the open. */
 struct member_ops {
     /* On the worker's ring.  0, or -ENOMEM: nothing follows then. */
     int (*open)(struct member *member, struct worker *worker,
@@ -67,6 +67,8 @@ struct member_ops {
     struct datagram_end *(*open_datagrams)(struct member *member, struct worker *worker,
                                            const struct datagram_request *request,
                                            enum reason *reason);
+    /* A session on that worker would like to have it there; NULL where it is anywhere. */
+    void (*want)(struct member *member, struct worker *worker);
     /* No pool has it, no session is on it and no worker looks at it any more: free it.  On the
      * pool's owner. */
     void (*unused)(struct member *member);
@@ -77,7 +79,6 @@ enum member_state { MEMBER_FIT, MEMBER_SUSPECT, MEMBER_GONE };
 enum member_tier { TIER_VIP, TIER_NORMAL, TIER_STANDBY, TIER_FALLBACK, TIER_COUNT };
 /* From in the pool to ended: a grace period, until no session is on it, and one more. */
 enum member_life { MEMBER_IN, MEMBER_LEFT, MEMBER_ENDING, MEMBER_ENDED };
-#define MEMBER_ANYWHERE UINT32_MAX
 
 /* What one worker says of a member: it alone writes, all read.  The distance keeps two workers off
  * one cache line wherever the array begins. */
@@ -95,7 +96,8 @@ struct member {
     enum member_tier tier;
     uint32_t weight;   /* 0 is 1 */
     uint32_t max_conn; /* 0: no limit */
-    uint32_t owner;    /* the one worker it can be opened on, or MEMBER_ANYWHERE */
+    /* Bits: the workers that it can be opened on at once; 0: any.  The member's own to change. */
+    _Atomic uint64_t places;
     /* The member's own to change between FIT and SUSPECT. */
     _Atomic(enum member_state) state;
     /* The pool's. */
@@ -120,9 +122,11 @@ void member_drop(struct member *member, struct worker *worker);
 /* What came of an open: so many failures in a row eject it, one success lets it back. */
 void member_failed(struct member *member, struct worker *worker);
 void member_succeeded(struct member *member);
-static inline uint32_t member_owner(const struct member *member)
+static inline bool member_is_at(const struct member *member, uint32_t worker)
 {
-    return member->owner;
+    uint64_t places = atomic_load_explicit(&member->places, memory_order_acquire);
+
+    return !places || places >> worker & 1;
 }
 /* Sums over workers. */
 uint32_t member_active(const struct member *member);
@@ -168,6 +172,7 @@ enum { PICK_TRIED_MAX = 8 };
 struct pick {
     struct worker *worker;
     const struct addr *source; /* the user's; source_hash only */
+    bool here;                 /* only members that can be opened on this worker */
     const struct member *tried[PICK_TRIED_MAX];
     uint32_t tried_count;
 };

@@ -49,6 +49,7 @@ static int team_make_threads(struct team *team, const struct team_options *optio
 
 int team_open(struct team *team, const struct team_options *options)
 {
+    struct worker *workers[SETTINGS_WORKERS_MAX];
     int rc;
 
     *team = (struct team){.count = options->settings->process.workers};
@@ -61,8 +62,10 @@ int team_open(struct team *team, const struct team_options *options)
         team_fail(team, "no workers", rc);
         goto close_team;
     }
-    team->crew =
-        crew_new(&os_linux, options->settings, team->count, team->error, sizeof team->error);
+    for (uint32_t i = 0; i < team->count; i++)
+        workers[i] = &team->threads[i].worker;
+    team->crew = crew_new(&os_linux, options->settings, workers, team->count, team->error,
+                          sizeof team->error);
     rc = team->crew ? 0 : -EIO;
     if (rc)
         goto close_team;

@@ -23,27 +23,29 @@ static int crew_open(struct crew *crew, char *error, size_t error_size)
     if (rc)
         snprintf(error, error_size, "%s", reason_text(reason_of_errno(rc)));
     for (uint32_t i = 0; !rc && i < settings->tunnel_count; i++)
-        rc = tunnel_share_open(&crew->tunnels[i], crew->os, &settings->tunnels[i], crew->workers,
-                               error, error_size);
+        rc = tunnel_share_open(&crew->tunnels[i], crew->os, &settings->tunnels[i], crew->by_index,
+                               crew->workers, error, error_size);
     for (uint32_t i = 0; !rc && i < settings->listener_count; i++)
         rc = bindings_open(&crew->listeners[i].bindings, crew->os, &settings->listeners[i],
                            crew->workers, error, error_size);
     return rc;
 }
 
-struct crew *crew_new(struct os *os, const struct settings *settings, uint32_t workers, char *error,
-                      size_t error_size)
+struct crew *crew_new(struct os *os, const struct settings *settings, struct worker *const *workers,
+                      uint32_t count, char *error, size_t error_size)
 {
     struct crew *crew = mem_new(sizeof(*crew));
 
-    must(workers && workers <= SETTINGS_WORKERS_MAX);
+    must(count && count <= SETTINGS_WORKERS_MAX);
     if (!crew) {
         snprintf(error, error_size, "%s", reason_text(REASON_NO_MEMORY));
         return NULL;
     }
     crew->os = os;
     crew->settings = settings;
-    crew->workers = workers;
+    crew->workers = count;
+    for (uint32_t i = 0; i < count; i++)
+        crew->by_index[i] = workers[i];
     os->random(os, crew->client_instance, sizeof(crew->client_instance));
     if (crew_open(crew, error, error_size))
         crew_free(&crew);

@@ -16,6 +16,7 @@ struct crew {
     struct os *os;
     const struct settings *settings;
     uint32_t workers;
+    struct worker *by_index[SETTINGS_WORKERS_MAX];
     struct listener_share *listeners;            /* by settings->listeners */
     struct tunnel_share *tunnels;                /* by settings->tunnels */
     uint8_t client_instance[WIRE_INSTANCE_SIZE]; /* the [client]'s, on all its tunnels */

@@ -124,10 +124,11 @@ static void listener_turn_away(struct listener *listener, int fd)
     worker->os->close(worker->os, fd);
 }
 
-static void listener_begin(struct listener *listener, int fd)
+static void listener_begin(struct listener *listener, int fd, struct member *picked)
 {
     struct worker *worker = listener->options.worker;
-    struct session *session = session_start(&listener->frame, fd, listener_next_id(listener));
+    struct session *session =
+        session_start(&listener->frame, fd, listener_next_id(listener), picked);
 
     if (!session) {
         counter_add(worker->counters, COUNTER_SESSIONS_FAILED, 1);
@@ -138,75 +139,135 @@ static void listener_begin(struct listener *listener, int fd)
     listener->session_count++;
 }
 
-static void listener_accepted(struct tcp_door *door, int fd)
-{
-    struct listener *listener = door->context;
-    struct worker *worker = listener->options.worker;
-
-    if (!listener_admit(listener)) {
-        listener_turn_away(listener, fd);
-        return;
-    }
-    counter_add(worker->counters, COUNTER_ACCEPTED, 1);
-    sock_tcp_tune(worker->os, fd, &listener->tcp);
-    listener_begin(listener, fd);
-}
-
 /* ---- from worker to worker: descriptors, at birth, once ---- */
 
 struct handed {
     struct mail mail;
-    struct listener *listener;
+    struct listener *from, *to;
     int fd;
+    struct member *picked; /* held by `from` until the mail is back; NULL: none was */
 };
 
-static void listener_arrived(struct mail *mail)
+static void handed_returned(struct mail *mail)
 {
     struct handed *handed = container_of(mail, struct handed, mail);
-    struct listener *listener = handed->listener;
-    struct os *os = listener->options.worker->os;
 
-    if (listener->closing) {
-        sock_reset_on_close(os, handed->fd);
-        os->close(os, handed->fd);
-        listener_dismiss(listener);
-    } else {
-        listener_begin(listener, handed->fd);
-    }
+    member_drop(handed->picked, handed->from->options.worker);
     mem_free(handed);
 }
 
-/* Without memory for the message the session stays here. */
-static void listener_hand(struct listener *listener, struct listener *to, int fd)
+/* Each worker counts its own sessions of a member, so the old one must hear that it may drop it. */
+static void handed_return(struct handed *handed)
 {
+    if (!handed->picked) {
+        mem_free(handed);
+        return;
+    }
+    handed->mail.run = handed_returned;
+    worker_post(handed->from->options.worker, &handed->mail);
+}
+
+static void handed_arrived(struct mail *mail)
+{
+    struct handed *handed = container_of(mail, struct handed, mail);
+    struct listener *to = handed->to;
+    struct os *os = to->options.worker->os;
+
+    if (to->closing) {
+        sock_reset_on_close(os, handed->fd);
+        os->close(os, handed->fd);
+        listener_dismiss(to);
+    } else {
+        if (handed->picked)
+            member_hold(handed->picked, to->options.worker);
+        listener_begin(to, handed->fd, handed->picked);
+    }
+    handed_return(handed);
+}
+
+/* Without memory for the message the session stays here, and is refused if it cannot be. */
+static void listener_hand(struct listener *listener, uint32_t worker, int fd, struct member *picked)
+{
+    struct listener *to = listener->options.share->by_worker[worker];
     struct handed *handed = mem_new(sizeof(*handed));
 
     if (!handed) {
-        listener_begin(listener, fd);
+        listener_begin(listener, fd, picked);
         return;
     }
-    *handed = (struct handed){.mail.run = listener_arrived, .listener = to, .fd = fd};
+    *handed = (struct handed){
+        .mail.run = handed_arrived, .from = listener, .to = to, .fd = fd, .picked = picked};
+    counter_add(listener->options.worker->counters, COUNTER_HANDED_CONNECTIONS, 1);
     worker_post(to->options.worker, &handed->mail);
 }
 
-static void listener_deal(struct tcp_door *door, int fd)
+/* One of the workers that have it, each in turn. */
+static uint32_t listener_place(struct listener *listener, const struct member *member)
 {
-    struct listener *listener = door->context;
-    struct listener_share *share = listener->options.share;
-    struct worker *worker = listener->options.worker;
-    struct listener *to = share->by_worker[listener->next_worker++ % share->bindings.workers];
+    uint64_t places = atomic_load(&member->places);
+    uint32_t turn = listener->next_worker++ % (uint32_t)__builtin_popcountll(places);
 
-    if (to == listener) {
-        listener_accepted(door, fd);
+    while (turn--)
+        places &= places - 1;
+    return (uint32_t)__builtin_ctzll(places);
+}
+
+/* Where members are on some workers only, the pick comes first and says where the session lives. */
+static void listener_settle_user(struct listener *listener, int fd)
+{
+    struct worker *worker = listener->options.worker;
+    struct addr source = {0};
+    struct pick pick = {.worker = worker, .source = &source};
+    struct member *picked;
+
+    if (worker->os->peer_addr(worker->os, fd, &source))
+        source.length = 0; /* gone already */
+    picked = backend_pick(listener->options.pool, &pick);
+    if (!picked || member_is_at(picked, worker->index)) {
+        listener_begin(listener, fd, picked);
         return;
     }
+    if (picked->ops->want)
+        picked->ops->want(picked, worker);
+    listener_hand(listener, listener_place(listener, picked), fd, picked);
+}
+
+static bool listener_take(struct listener *listener, int fd)
+{
+    struct worker *worker = listener->options.worker;
+
     if (!listener_admit(listener)) {
         listener_turn_away(listener, fd);
-        return;
+        return false;
     }
     counter_add(worker->counters, COUNTER_ACCEPTED, 1);
     sock_tcp_tune(worker->os, fd, &listener->tcp);
-    listener_hand(listener, to, fd);
+    return true;
+}
+
+static void listener_accepted(struct tcp_door *door, int fd)
+{
+    struct listener *listener = door->context;
+
+    if (!listener_take(listener, fd))
+        return;
+    if (listener->options.tunnel && listener->options.share->bindings.workers > 1)
+        listener_settle_user(listener, fd);
+    else
+        listener_begin(listener, fd, NULL);
+}
+
+/* One socket for all workers: each gets its turn, except where the member says who. */
+static void listener_deal(struct tcp_door *door, int fd)
+{
+    struct listener *listener = door->context;
+    uint32_t workers = listener->options.share->bindings.workers;
+    uint32_t worker = listener->next_worker++ % workers;
+
+    if (listener->options.tunnel || worker == listener->options.worker->index)
+        listener_accepted(door, fd);
+    else if (listener_take(listener, fd))
+        listener_hand(listener, worker, fd, NULL);
 }
 
 static void listener_tcp_closed(struct tcp_door *door)

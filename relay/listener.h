@@ -26,6 +26,7 @@ struct listener_options {
     const struct listener_settings *settings; /* borrowed until free */
     struct listener_share *share;             /* borrowed until free */
     struct backend_pool *pool;                /* borrowed until idle */
+    bool tunnel; /* members are tunnel clients, each on some of the workers */
     uint64_t connect_timeout_ns;
     uint32_t retries;
     listener_fn *emptied; /* after close: the last session has ended */

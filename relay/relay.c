@@ -200,6 +200,7 @@ static int relay_make_pool(struct relay *relay, const struct backend_settings *b
     *pool = backend_pool_new(&(struct pool_options){.name = backend->name,
                                                     .balance = backend->balance,
                                                     .owner = relay->options.worker,
+                                                    .workers = relay->options.crew->workers,
                                                     .eject_after = backend->eject_after,
                                                     .eject_ns = backend->eject_ns,
                                                     .eject_max_ns = backend->eject_max_ns});
@@ -236,6 +237,7 @@ static int relay_find_backend(struct relay *relay, struct listener_options *opti
     for (uint32_t i = 0; i < settings->tunnel_count; i++)
         if (!strcmp(settings->tunnels[i].name, name)) {
             options->pool = tunnel_server_pool(relay->tunnels[i]);
+            options->tunnel = true;
             options->retries = settings->tunnels[i].open_retries;
             return 0;
         }

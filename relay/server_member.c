@@ -373,7 +373,6 @@ struct member *server_member_new(struct worker *worker, const struct backend_set
     if (!made)
         return NULL;
     made->member.ops = &server_member_ops;
-    made->member.owner = MEMBER_ANYWHERE;
     made->member.weight = server->weight;
     made->member.tier = server->tier;
     made->member.max_conn = server->max_conn;

@@ -1,4 +1,4 @@
-/* The ports of a [tunnel], bound for all workers. */
+/* What the workers share of a [tunnel]: its ports and its pool. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,20 +21,33 @@ static int share_bind(struct tunnel_share *share, struct os *os, uint32_t index,
     return failed;
 }
 
-int tunnel_share_open(struct tunnel_share *share, struct os *os,
-                      const struct tunnel_settings *settings, uint32_t workers, char *error,
-                      size_t error_size)
+static int share_make(struct tunnel_share *share, struct os *os, struct worker *owner)
 {
-    int rc = 0;
+    const struct tunnel_settings *settings = share->settings;
+    const struct pool_options pool = {.name = settings->name,
+                                      .balance = settings->balance,
+                                      .owner = owner,
+                                      .workers = share->workers};
 
-    *share = (struct tunnel_share){.settings = settings, .workers = workers};
+    list_init(&share->members);
     os->random(os, share->instance, sizeof(share->instance));
+    os->random(os, &share->instance_seed, sizeof(share->instance_seed));
     share->ports = mem_new((settings->listen.count + 1) * sizeof(struct quic_port *));
-    if (!share->ports) {
+    share->pool = backend_pool_new(&pool);
+    return share->ports && share->pool ? table_init(&share->instances) : -ENOMEM;
+}
+
+int tunnel_share_open(struct tunnel_share *share, struct os *os,
+                      const struct tunnel_settings *settings, struct worker *const *workers,
+                      uint32_t count, char *error, size_t error_size)
+{
+    int rc;
+
+    *share = (struct tunnel_share){.settings = settings, .workers = count};
+    rc = share_make(share, os, workers[0]);
+    if (rc)
         snprintf(error, error_size, "[tunnel %s] %s", settings->name,
                  reason_text(REASON_NO_MEMORY));
-        return -ENOMEM;
-    }
     for (uint32_t i = 0; !rc && i < settings->listen.count; i++)
         rc = share_bind(share, os, i, error, error_size);
     if (rc)
@@ -48,4 +61,6 @@ void tunnel_share_close(struct tunnel_share *share)
         quic_port_free(&share->ports[i]);
     mem_free(share->ports);
     share->ports = NULL;
+    backend_pool_free(&share->pool);
+    table_release(&share->instances);
 }

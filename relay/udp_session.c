@@ -180,13 +180,17 @@ static struct datagram_end *udp_session_ask(struct udp_sessions *sessions,
                                        .port = addr_port(arrival->local),
                                        .service = sessions->options.service};
     struct worker *worker = sessions->options.worker;
-    struct pick pick = {.worker = worker, .source = arrival->source};
+    struct pick pick = {.worker = worker, .source = arrival->source, .here = true};
 
     while (pick.tried_count <= sessions->options.retries) {
         enum reason reason;
         struct datagram_end *far;
 
         *member = backend_pick(sessions->options.pool, &pick);
+        if (!*member && pick.here) {
+            pick.here = false;
+            continue;
+        }
         if (!*member)
             return NULL;
         far = (*member)->ops->open_datagrams(*member, worker, &request, &reason);

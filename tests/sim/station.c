@@ -88,16 +88,18 @@ static bool station_make_relay(struct station *station, struct station_relay *re
 static bool station_make(struct station *station)
 {
     uint32_t count = station->settings->process.workers;
+    struct worker *workers[ARRAY_COUNT(station->relays)];
     char error[512] = "";
 
     for (uint32_t i = 0; i < count; i++) {
-        station->relays[i].worker = sim_worker(station->host);
+        station->relays[i].worker = workers[i] = sim_worker(station->host);
         if (!station->relays[i].worker) {
             station_failed(station, "worker", "no memory or operation for it");
             return false;
         }
     }
-    station->crew = crew_new(sim_os(station->host), station->settings, count, error, sizeof(error));
+    station->crew =
+        crew_new(sim_os(station->host), station->settings, workers, count, error, sizeof(error));
     if (!station->crew) {
         station_failed(station, "crew", error);
         return false;

@@ -33,7 +33,6 @@ static struct scene {
     char *allow;
     struct identity identity;
     struct identity_name name;
-    struct quic_port *ports[1];
     struct tunnel_share share;
     struct tunnel_server *server;
     bool idle;
@@ -63,6 +62,7 @@ static void scene_pass(uint64_t ns)
 
 static bool scene_open(enum tunnel_replay replay)
 {
+    struct worker *const workers[] = {&scene.worker};
     struct pool_limits limits = {
         {256, 64, 4}
     };
@@ -98,8 +98,9 @@ static bool scene_open(enum tunnel_replay replay)
         .max_clients = 2,
         .max_streams = 3
     };
-    scene.share = (struct tunnel_share){
-        .settings = &scene.tunnel, .workers = 1, .ports = scene.ports, .instance = {1}};
+    if (tunnel_share_open(&scene.share, scene.worker.os, &scene.tunnel, workers, 1, scene.error,
+                          sizeof(scene.error)))
+        return false;
     scene.server = tunnel_server_new(&scene.worker, &scene.share, scene.error, sizeof(scene.error));
     return scene.server && tunnel_server_start(scene.server, scene.error, sizeof(scene.error)) == 0;
 }
@@ -116,6 +117,7 @@ static bool scene_close(void)
     if (!scene.idle || fake_quic_connections())
         return false;
     tunnel_server_free(&scene.server);
+    tunnel_share_close(&scene.share);
     timers_release(&scene.worker.timers);
     pools_free(&scene.worker.pools);
     certs_close(&scene.certs);

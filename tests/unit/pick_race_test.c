@@ -35,7 +35,6 @@ static void short_member_add(void)
     struct short_member *member = calloc(1, sizeof(*member));
 
     member->member.ops = &short_member_ops;
-    member->member.owner = MEMBER_ANYWHERE;
     member->member.max_conn = 1000;
     member->mark = VALID;
     must(backend_pool_add(pool, &member->member) == 0);

@@ -94,8 +94,10 @@ static void scene_settings(struct scene *scene)
 
 static bool scene_start_server(struct scene *scene)
 {
+    struct worker *const workers[] = {&scene->real.worker};
+
     scene->server_idle = false;
-    if (tunnel_share_open(&scene->share, &os_linux, &scene->tunnel, 1, scene->error,
+    if (tunnel_share_open(&scene->share, &os_linux, &scene->tunnel, workers, 1, scene->error,
                           sizeof(scene->error)))
         return false;
     quic_port_addr(scene->share.ports[0], &scene->upstream.host.addr);
