@@ -17,6 +17,7 @@
 #include "core/reason.h"
 #include "core/snapshot.h"
 #include "core/stream.h"
+#include "core/traffic.h"
 #include "core/worker.h"
 
 struct member;
@@ -85,8 +86,9 @@ enum member_life { MEMBER_IN, MEMBER_LEFT, MEMBER_ENDING, MEMBER_ENDED };
 struct member_load {
     _Atomic uint64_t held, dropped; /* their difference: sessions that this worker picked */
     _Atomic uint64_t failures;
-    int64_t turn; /* weighted round robin: what it is owed on this worker */
-    uint64_t distance[12];
+    int64_t turn;           /* weighted round robin: what it is owed on this worker */
+    struct traffic traffic; /* what this worker's sessions moved to and from it; its own to read */
+    uint64_t distance[10];
 };
 
 struct member {
@@ -127,6 +129,10 @@ static inline bool member_is_at(const struct member *member, uint32_t worker)
     uint64_t places = atomic_load_explicit(&member->places, memory_order_acquire);
 
     return !places || places >> worker & 1;
+}
+static inline struct member_load *member_load(struct member *member, const struct worker *worker)
+{
+    return &member->loads[worker->index];
 }
 /* Sums over workers. */
 uint32_t member_active(const struct member *member);

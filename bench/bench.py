@@ -5,6 +5,8 @@ import argparse
 import json
 import os
 import platform
+import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -12,207 +14,187 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from lib import stats  # noqa: E402
+from lib import baseline, plots, report, stages  # noqa: E402
+from lib.network import PATHS  # noqa: E402
 from lib.process import Failed  # noqa: E402
-from lib.rows import IPERF_COOKIE, REQUEST, ROWS, Bench  # noqa: E402
-from lib.systems import all_systems, find_binaries  # noqa: E402
+from lib.rows import ROWS, STANDARD  # noqa: E402
+from lib.runner import FOREIGN_LIMIT, STEAL_LIMIT, Runner, say  # noqa: E402
+from lib.systems import find_binaries  # noqa: E402
 
-STEAL_LIMIT = 0.01
-OURS = {"tunnel": "qmux-uring", "relay": "qmux-uring-direct"}
-QUICK_PEERS = {
-    "tunnel-tcp-up": ["rathole-tls"],
-    "tunnel-tcp-down": ["rathole-tls"],
-    "tunnel-udp": [],
-    "tunnel-connections": ["frp-quic"],
-    "tunnel-requests": ["rathole-noise"],
-    "direct-tcp-1": ["nginx-64k"],
-    "direct-requests": ["haproxy"],
-    "idle-memory": [],
-}
+PACKET = 1350  # UDP payload on a wire of 1500 bytes, with room for what others wrap around it
 
 
-def say(text):
-    print(text, flush=True)
+def read(path):
+    with open(path) as file:
+        return file.read().strip()
 
 
-def nginx_modules():
-    path = "/usr/lib/nginx/modules/ngx_stream_module.so"
-    return f"load_module {path};" if os.path.exists(path) else ""
+def congestion_in_use():
+    """Asked of a connection that lives, as ss shows it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        with socket.create_connection(server.getsockname()) as user:
+            port = user.getsockname()[1]
+            words = ["ss", "-tin", "state", "established", f"( sport = :{port} )"]
+            text = subprocess.run(words, capture_output=True, text=True, check=False).stdout
+    found = re.search(r"\b(cubic|bbr|reno)\b", text)
+    return found.group(1) if found else "unknown"
 
 
-def noise_keys(binaries):
-    if not binaries.get("rathole"):
-        return "", ""
-    text = subprocess.run(
-        [binaries["rathole"], "--genkey"], capture_output=True, text=True, check=True
-    ).stdout.split()
-    return text[text.index("Private") + 2], text[text.index("Public") + 2]
-
-
-class Runner:
-    def __init__(self, options, binaries, folder):
-        self.options, self.binaries, self.folder = options, binaries, folder
-        self.systems = all_systems()
-        cores = sorted(os.sched_getaffinity(0))
-        first, last = {cores[0]}, {cores[-1]}
-        # The user and the server stand on one core, the client and the service on the other.
-        self.cores = {"user": first, "server": first, "relay": last, "client": last, "service": last}
-        self.peer_cores = dict.fromkeys(self.cores, set(cores)) | {"user": first, "service": last}
-        private, public = noise_keys(binaries)
-        self.values = {
-            "nginx_modules": nginx_modules(),
-            "noise_private": private,
-            "noise_public": public,
-        }
-        self.dropped = 0
-
-    def once(self, row, name):
-        """One measurement from nothing: origin, system, row, all ended again."""
-        system = self.systems[name]
-        ours = name in OURS.values()
-        bench = Bench(self.binaries, self.folder, self.cores, self.options.seconds)
-        try:
-            if row.origin == "iperf3":
-                bench.start_iperf_server()
-            else:
-                bench.start_http_origin(self.values)
-            system.start(
-                self.binaries, self.folder, self.cores if ours else self.peer_cores, self.values
-            )
-            if system.kind != "direct":
-                system.await_service(REQUEST if row.origin == "http" else IPERF_COOKIE)
-                if row.origin == "iperf3":
-                    bench.stop_origin()  # it still talks to the probe
-                    bench.start_iperf_server()
-            return row.measure(bench, system)
-        finally:
-            system.stop()
-            bench.stop_origin()
-
-    def pairs(self, row, names):
-        """ABBA: forth and back, so that drift hits all alike."""
-        samples = {name: [] for name in names}
-        for number in range(self.options.rounds):
-            order = names if number % 2 == 0 else names[::-1]
-            round_samples = {}
-            for name in order:
-                try:
-                    round_samples[name] = self.once(row, name)
-                except Failed as error:
-                    say(f"    {name}: not measured: {error}")
-                    names = [other for other in names if other != name]
-            if any(s.get("steal", 0) > STEAL_LIMIT for s in round_samples.values()):
-                self.dropped += 1
-                continue
-            for name, sample in round_samples.items():
-                samples[name].append(sample)
-        return {name: got for name, got in samples.items() if got}
-
-    def row(self, row):
-        ours = OURS[row.kind]
-        peers = self.options.peers if self.options.peers is not None else (
-            QUICK_PEERS.get(row.name, []) if self.options.quick else row.peers
-        )
-        names, notes = [ours], {}
-        for name in peers:
-            if name not in self.systems or self.systems[name].kind != row.kind:
-                continue
-            why = self.systems[name].missing(self.binaries)
-            if why:
-                notes[name] = f"not measured: {why}"
-            else:
-                names.append(name)
-        say(f"{row.title}: {', '.join(names)}, {self.options.rounds} rounds")
-        samples = self.pairs(row, names)
-        result = {"title": row.title, "unit": row.unit, "samples": samples, "notes": notes}
-        self.report(row, ours, result)
-        return result
-
-    def report(self, row, ours, result):
-        samples = result["samples"]
-        for name, got in samples.items():
-            keys = sorted({key for sample in got for key in sample if key != "steal"})
-            for key in keys:
-                values = [sample[key] for sample in got]
-                low, high = stats.interval(values)
-                say(f"    {name:18} {key:32} {stats.median(values):12.3f}  [{low:.3f}, {high:.3f}]")
-        result["ratios"] = {}
-        for name, got in samples.items():
-            if name == ours or ours not in samples or not got:
-                continue
-            for key in ("gbit_s", "per_s", "cpu_s_per_gb", "cpu_us_each"):
-                if key not in got[0]:
-                    continue
-                values = stats.ratios([s[key] for s in samples[ours]], [s[key] for s in got])
-                low, high = stats.interval(values)
-                result["ratios"][f"{key} to {name}"] = [stats.median(values), low, high]
-                say(f"    {'':18} {key} to {name}: {stats.median(values):.2f} [{low:.2f}, {high:.2f}]")
-        for name, note in result["notes"].items():
-            say(f"    {name:18} {note}")
-
-
-def machine():
-    with open("/proc/cpuinfo") as file:
-        model = next((line.split(":", 1)[1].strip() for line in file if "model name" in line), "?")
-    with open("/proc/sys/net/ipv4/tcp_congestion_control") as file:
-        congestion = file.read().strip()
+def machine(options, runner, binaries):
+    model = re.search(r"model name\s*: (.*)", read("/proc/cpuinfo"))
+    version = subprocess.run(
+        [binaries["qmux-uring"], "--version"], capture_output=True, text=True, check=False
+    ).stdout.split("libraries:")
+    pins = ", ".join(f"{role} {cores}" for role, cores in runner.pins().items())
     return {
-        "kernel": platform.release(),
-        "cpu": model,
-        "cores": os.cpu_count(),
-        "load": os.getloadavg()[0],
-        "congestion": congestion,
         "date": time.strftime("%Y-%m-%d %H:%M"),
+        "version": version[0].strip(),
+        "libraries": " ".join(version[-1].split()),
+        "cpu": model.group(1) if model else platform.machine(),
+        "cores": os.cpu_count(),
+        "kernel": platform.release(),
+        "load at start": f"{os.getloadavg()[0]:.2f}",
+        "TCP congestion control (ss -ti)": congestion_in_use(),
+        "path": f"{options.path}: {PATHS[options.path].words}",
+        "tunnel's UDP payload": f"mtu = {options.mtu}",
+        "workers": options.workers,
+        "cores of each role": f"{pins}; peers may use all, their user and service as ours",
+        "rounds": f"{options.rounds} of {options.seconds} s, ABBA",
     }
 
 
 def parse():
     parser = argparse.ArgumentParser(prog="bench/run.sh", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="about two minutes, 3 pairs, no verdict")
-    parser.add_argument("--only", help="rows, comma-separated: " + ", ".join(r.name for r in ROWS))
-    parser.add_argument("--peers", type=lambda text: [p for p in text.split(",") if p])
-    parser.add_argument("--peer", action="append", default=[], metavar="NAME=PATH")
-    parser.add_argument("--rounds", type=int)
-    parser.add_argument("--seconds", type=int)
-    parser.add_argument("--out", help="folder of the results")
-    parser.add_argument("--binary", required=True, help=argparse.SUPPRESS)
+    add = parser.add_argument
+    add("--quick", action="store_true", help="about two minutes, 3 pairs, no verdicts")
+    add("--full", action="store_true", help="every row beside every peer at hand")
+    add("--only", metavar="ROW,…", help="these rows, or those that begin so: " + ", ".join(
+        row.name for row in ROWS) + ", stages")  # fmt: skip
+    add("--peers", metavar="NAME,…", type=lambda text: [p for p in text.split(",") if p],
+        help="only these peers; `all` of a row; an empty word for none")  # fmt: skip
+    add("--peer", action="append", default=[], metavar="NAME=PATH", help="a peer's binary")
+    add("--path", default="lo", choices=PATHS, help="what lies between the two sides")
+    add("--workers", type=int, default=1, metavar="N")
+    add("--mtu", metavar="BYTES", help="the tunnel's largest UDP payload, or `auto`; default 1350, "
+        "as on a wire of 1500 bytes, and auto on veth9000")
+    add("--rounds", type=int, metavar="N", help="pairs of each row; 7 are needed for a verdict")
+    add("--seconds", type=int, metavar="N", help="of each measurement")
+    add("--baseline", metavar="FILE", help="a results.json of this machine; fails past --threshold")
+    add("--threshold", type=float, default=10, metavar="PERCENT")
+    add("--keep-disturbed", action="store_true", help="keep rounds that others disturbed, and say so")
+    add("--out", metavar="FOLDER")
+    add("--binary", required=True, help=argparse.SUPPRESS)
+    add("--tools", required=True, help=argparse.SUPPRESS)
+    add("--far", required=True, help=argparse.SUPPRESS)
     options = parser.parse_args()
     options.rounds = options.rounds or (3 if options.quick else 7)
-    options.seconds = options.seconds or (2 if options.quick else 4)
+    options.seconds = options.seconds or (2 if options.quick else 3)
+    options.mtu = options.mtu or ("auto" if options.path == "veth9000" else str(PACKET))
     return options
 
 
 def chosen_rows(options):
+    """Rows, and whether stages are measured too."""
     if options.only:
         wanted = options.only.split(",")
-        unknown = [name for name in wanted if not any(r.name.startswith(name) for r in ROWS)]
+        names = [row.name for row in ROWS] + ["stages"]
+        unknown = [word for word in wanted if not any(name.startswith(word) for name in names)]
         if unknown:
             sys.exit(f"bench: no such row: {', '.join(unknown)}")
-        return [row for row in ROWS if any(row.name.startswith(name) for name in wanted)]
-    if options.quick:
-        return [row for row in ROWS if row.name in QUICK_PEERS]
-    return ROWS
+        exact = [row for row in ROWS if row.name in wanted]
+        begin = [word for word in wanted if word not in names]
+        rows = [r for r in ROWS if r in exact or any(r.name.startswith(word) for word in begin)]
+        return rows, "stages" in wanted
+    if options.full:
+        return ROWS, True
+    return [row for row in ROWS if row.name in STANDARD], True
+
+
+def stage_packet(options):
+    if options.mtu != "auto":
+        return int(options.mtu)
+    return {"lo": 65000, "veth9000": 8952}.get(options.path, PACKET)
+
+
+def measure(options, runner, results, with_stages, rows):
+    started = time.monotonic()
+    for number, row in enumerate(rows):
+        say(f"[{number + 1}/{len(rows)}, {time.monotonic() - started:.0f} s]")
+        results["rows"][row.name] = runner.row(row)
+        report.print_row(results["rows"][row.name], say)
+    if not with_stages:
+        return
+    say(f"stages [{time.monotonic() - started:.0f} s]")
+    try:
+        results["stages"] = stages.measure(runner, stage_packet(options))
+        say(f"    ceiling {results['stages']['ceiling']['gbit_s']:.1f} Gbit/s")
+    except Failed as error:
+        results["stages"] = {"why": str(error)}
+        say(f"    not measured: {error}")
+
+
+def write(options, results):
+    """The exit code."""
+    folder = options.out or os.path.join("bench", "results", time.strftime("%Y-%m-%d-%H%M%S"))
+    os.makedirs(folder, exist_ok=True)
+    failed = False
+    if options.baseline:
+        results["baseline"], failed = baseline.compare(
+            results, options.baseline, options.threshold / 100
+        )
+        say("\n".join(results["baseline"]))
+    with open(os.path.join(folder, "results.json"), "w") as file:
+        json.dump(results, file, indent=1)
+    note = plots.draw(results, folder)
+    if note:
+        say(note)
+    report.write(results, folder)
+    say(f"written: {folder}/summary.md, results.json and plots")
+    return 1 if failed else 0
+
+
+def shown_command(words):
+    """As it was typed, without where things lie on this machine."""
+    hidden = ("--binary", "--tools", "--far", "--out")
+    shown, skip = [], False
+    for word in words:
+        if skip or word in hidden:
+            skip = not skip
+        else:
+            shown.append(re.sub(r"^(\w+)=/.*/", r"\1=", word))
+    return " ".join(shown)
 
 
 def main():
     options = parse()
     given = dict(word.split("=", 1) for word in options.peer)
     given = {name: os.path.abspath(path) for name, path in given.items()}
-    binaries = find_binaries(given | {"qmux-uring": os.path.abspath(options.binary)})
-    results = {"machine": machine(), "command": " ".join(sys.argv[1:]), "rows": {}}
-    say("  ".join(f"{key} {value}" for key, value in results["machine"].items()))
+    given["qmux-uring"] = os.path.abspath(options.binary)
+    binaries = find_binaries(given, os.path.abspath(options.tools))
+    rows, with_stages = chosen_rows(options)
     with tempfile.TemporaryDirectory(prefix="qmux-bench-") as folder:
         runner = Runner(options, binaries, folder)
-        for row in chosen_rows(options):
-            results["rows"][row.name] = runner.row(row)
+        results = {
+            "machine": machine(options, runner, binaries),
+            "command": shown_command(sys.argv[1:]),
+            "rows": {},
+        }
+        for key, value in results["machine"].items():
+            say(f"{key}: {value}")
+        try:
+            measure(options, runner, results, with_stages, rows)
+        except KeyboardInterrupt:
+            say("interrupted: what was measured is written")
+        finally:
+            runner.leave_path()
         results["dropped_rounds"] = runner.dropped
-    say(f"rounds dropped for steal above {STEAL_LIMIT:.0%}: {runner.dropped}")
-    out = options.out or os.path.join("bench", "results", time.strftime("%Y-%m-%d-%H%M%S"))
-    os.makedirs(out, exist_ok=True)
-    with open(os.path.join(out, "results.json"), "w") as file:
-        json.dump(results, file, indent=1)
-    say(f"written: {out}/results.json")
+        results["kept_disturbed"] = runner.kept_disturbed
+    say(
+        f"rounds dropped for steal above {STEAL_LIMIT:.0%} or others above {FOREIGN_LIMIT:.0%} of a"
+        f" core: {runner.dropped}"
+    )
+    return write(options, results)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

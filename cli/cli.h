@@ -26,7 +26,8 @@ struct command {
     const char *help;      /* what else there is to know, or "" */
     command_fn *run;
 };
-extern const struct command command_run, command_check, command_config, command_certs, command_demo;
+extern const struct command command_run, command_check, command_config, command_certs, command_demo,
+    command_status, command_top, command_reload, command_drain, command_stop;
 
 /* wolfSSL, once; tls_global_release ends it.  0, or -errno after it was printed. */
 int cli_open_tls(void) MUST_CHECK;

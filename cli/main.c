@@ -4,13 +4,11 @@
 #include "cli/cli.h"
 
 static const struct command *const commands[] = {
-    &command_check,
-    &command_config,
-    &command_certs,
-    &command_demo,
+    &command_check, &command_config, &command_certs, &command_demo, &command_status,
+    &command_top,   &command_reload, &command_drain, &command_stop,
 };
 
-static const char *const later_commands[] = {"status", "top", "reload", "drain", "stop", "doctor"};
+static const char *const later_commands[] = {"doctor"};
 
 static void print_command(FILE *out, const struct command *command)
 {

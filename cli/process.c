@@ -8,25 +8,12 @@
 
 #include "cli/cli.h"
 #include "cli/limits.h"
+#include "cli/process_parts.h"
 #include "cli/signals.h"
-#include "cli/team.h"
 #include "core/resolve.h"
 #include "quic/quic.h"
 
-struct process {
-    const struct process_options *options;
-    struct log *log, *access;  /* access NULL: none */
-    struct log_source *source; /* the control thread's */
-    struct resolver *resolver;
-    struct team team;
-    int signal_fd;
-    uint64_t end_ms; /* 0: no end of its own */
-    uint32_t ends;   /* how often we were asked to end */
-    bool started, ready;
-};
-
-/* To the log, and to whoever started us where that is somewhere else. */
-static void process_complain(struct process *process, const char *what, const char *why)
+void process_complain(struct process *process, const char *what, const char *why)
 {
     LOG(process->source, LOG_ERROR, what, LOG_TEXT("error", why));
     if (!process->source || strcmp(process->options->settings->log.file, "stderr") != 0)
@@ -35,7 +22,7 @@ static void process_complain(struct process *process, const char *what, const ch
 
 /* ---- while it runs ---- */
 
-static uint64_t clock_ms(void)
+uint64_t process_clock_ms(void)
 {
     struct timespec now;
 
@@ -43,18 +30,36 @@ static uint64_t clock_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* The first time it drains, the second time it stops; further ones change nothing. */
-static void process_end(struct process *process, const char *why)
+void process_end(struct process *process, const char *why)
 {
     process->ends++;
     if (process->ends > 2)
         return;
     LOG(process->source, LOG_INFO, process->ends == 1 ? "ending" : "ending at once",
         LOG_TEXT("asked_by", why));
+    notify_stopping(&process->notify);
     if (process->ends == 1)
         team_drain(&process->team);
     else
         team_stop(&process->team);
+}
+
+bool process_reload(struct process *process, struct writer *error)
+{
+    notify_reloading(&process->notify);
+    writer_add(error, "not in this version: reload");
+    notify_ready(&process->notify, "serving");
+    return false;
+}
+
+static void process_take_reload(struct process *process, const char *signal)
+{
+    struct writer error = {0};
+
+    if (!process_reload(process, &error))
+        LOG(process->source, LOG_WARN, "the old settings stay", LOG_TEXT("signal", signal),
+            LOG_TEXT("error", error.text));
+    writer_release(&error);
 }
 
 static void process_take_signal(struct process *process)
@@ -74,6 +79,8 @@ static void process_take_signal(struct process *process)
         LOG(process->source, LOG_INFO, "log reopened", LOG_TEXT("asked_by", name));
         break;
     case SIGNAL_RELOAD:
+        process_take_reload(process, name);
+        break;
     case SIGNAL_UPGRADE:
         LOG(process->source, LOG_WARN, "not in this version: ignored", LOG_TEXT("signal", name));
         break;
@@ -127,6 +134,11 @@ static bool process_take_news(struct process *process)
             LOG_NUMBER("listeners", settings->listener_count),
             LOG_NUMBER("tunnels", settings->tunnel_count),
             LOG_NUMBER("servers", settings->client.server_count));
+        if (process_take_duty(process)) {
+            process->failed = true;
+            process_end(process, "failure");
+            process_end(process, "failure");
+        }
     }
     if (process->started && !process->ready && process_is_complete(process, news)) {
         process->ready = true;
@@ -137,7 +149,7 @@ static bool process_take_news(struct process *process)
 
 static void process_take_time(struct process *process, int *timeout_ms)
 {
-    uint64_t now_ms = clock_ms();
+    uint64_t now_ms = process_clock_ms();
 
     if (!process->end_ms || process->ends)
         return;
@@ -151,21 +163,27 @@ static void process_take_time(struct process *process, int *timeout_ms)
 static void process_control(struct process *process)
 {
     enum { THREAD, SIGNALS, RESOLVER };
-    struct pollfd fds[RESOLVER + RESOLVER_FDS];
+    struct pollfd fds[RESOLVER + RESOLVER_FDS + ADMIN_FDS];
 
     while (process_take_news(process)) {
         int timeout_ms = -1;
-        uint32_t count;
+        uint32_t count, admin = 0;
 
+        process_take_picture(process);
         if (process->started)
             process_take_time(process, &timeout_ms);
+        process_feed_watchdog(process, &timeout_ms);
         fds[THREAD] = (struct pollfd){.fd = process->team.event_fd, .events = POLLIN};
         fds[SIGNALS] =
             (struct pollfd){.fd = process->started ? process->signal_fd : -1, .events = POLLIN};
         count = resolver_poll(process->resolver, fds + RESOLVER, RESOLVER_FDS, &timeout_ms);
-        if (poll(fds, RESOLVER + count, timeout_ms) < 0 && errno != EINTR)
+        if (process->admin)
+            admin = admin_poll(process->admin, fds + RESOLVER + count, ADMIN_FDS, &timeout_ms);
+        if (poll(fds, RESOLVER + count + admin, timeout_ms) < 0 && errno != EINTR)
             process_complain(process, "poll failed", strerror(errno));
         resolver_ready(process->resolver, fds + RESOLVER, count);
+        if (process->admin)
+            admin_ready(process->admin, fds + RESOLVER + count, admin);
         if (fds[SIGNALS].revents)
             process_take_signal(process);
     }
@@ -214,11 +232,16 @@ static int process_open_log(struct process *process)
     return process->source ? process_open_access(process) : -ENOMEM;
 }
 
+uint64_t process_counter(const struct process *process, enum counter counter)
+{
+    return team_counter(&process->team, counter) + counter_read(&process->counters, counter) +
+           (counter == COUNTER_LOG_DROPPED ? log_dropped(process->log) : 0);
+}
+
 static void process_log_counters(struct process *process)
 {
     for (int i = 0; i < COUNTER_COUNT; i++) {
-        uint64_t value = i == COUNTER_LOG_DROPPED ? log_dropped(process->log)
-                                                  : team_counter(&process->team, (enum counter)i);
+        uint64_t value = process_counter(process, (enum counter)i);
 
         if (value)
             LOG(process->source, LOG_INFO, "counted", LOG_TEXT("what", counter_text(i)),
@@ -233,9 +256,11 @@ static int process_run_team(struct process *process)
     bool good = team_start(team) == 0;
 
     if (process->options->seconds)
-        process->end_ms = clock_ms() + process->options->seconds * 1000ull;
+        process->end_ms = process_clock_ms() + process->options->seconds * 1000ull;
     if (team->started)
         process_control(process);
+    admin_close(&process->admin);
+    process_leave_duty(process);
     good = team_join(team) && good;
     process_log_counters(process);
     if (good)
@@ -243,13 +268,14 @@ static int process_run_team(struct process *process)
     else
         process_complain(process, process->started ? "failed" : "cannot start", team->error);
     team_close(team);
-    return good ? CLI_GOOD : CLI_FAILED;
+    return good && !process->failed ? CLI_GOOD : CLI_FAILED;
 }
 
 static int process_open_team(struct process *process)
 {
     const struct team_options options = {
         .settings = process->options->settings,
+        .os = &process->activation.os,
         .log = process->log,
         .access = process->access,
         .resolver = process->resolver,
@@ -262,6 +288,21 @@ static int process_open_team(struct process *process)
     return CLI_FAILED;
 }
 
+/* The exit code. */
+static int process_run_admin(struct process *process)
+{
+    int code = CLI_FAILED;
+
+    activation_open(&process->activation);
+    notify_open(&process->notify);
+    if (process_open_admin(process) == 0)
+        code = process_open_team(process);
+    admin_close(&process->admin); /* no thread was made */
+    notify_close(&process->notify);
+    activation_close(&process->activation);
+    return code;
+}
+
 static int process_run_resolver(struct process *process)
 {
     int code, error;
@@ -271,7 +312,7 @@ static int process_run_resolver(struct process *process)
         process_complain(process, "cannot open the resolver", strerror(-error));
         return CLI_FAILED;
     }
-    code = process_open_team(process);
+    code = process_run_admin(process);
     resolver_close(&process->resolver);
     return code;
 }
@@ -296,7 +337,9 @@ static int process_run_log(struct process *process)
 
 int process_run(const struct process_options *options)
 {
-    struct process process = {.options = options};
+    struct process process = {.options = options,
+                              .began_ms = process_clock_ms(),
+                              .started_ms = os_linux.wall_ms(&os_linux)};
     int code;
 
     process.signal_fd = signals_open();

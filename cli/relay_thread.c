@@ -82,12 +82,29 @@ static mail_fn *const thread_orders[THREAD_ORDERS] = {
     [THREAD_QUIT] = thread_quits,
 };
 
+static void thread_beats(struct mail *mail)
+{
+    struct relay_thread *thread = container_of(mail, struct relay_thread, beat_mail);
+
+    atomic_store(&thread->beating, false);
+}
+
+static void thread_takes_picture(struct mail *mail)
+{
+    struct relay_thread *thread = container_of(mail, struct relay_thread, picture_mail);
+
+    thread->picture = (struct status){0};
+    thread->picture_error = relay_status(thread->relay, &thread->picture);
+    atomic_store(&thread->pictured, true);
+    thread_tell(thread, 0);
+}
+
 /* ---- from start to end ---- */
 
 static int thread_open_worker(struct relay_thread *thread)
 {
     struct worker_options options = {
-        .os = &os_linux,
+        .os = thread->os ? thread->os : &os_linux,
         .counters = &thread->counters,
         .log = thread->log,
         .access = thread->access,
@@ -190,6 +207,8 @@ int relay_thread_start(struct relay_thread *thread)
     atomic_store(&thread->news, 0);
     for (int i = 0; i < THREAD_ORDERS; i++)
         thread->orders[i] = (struct thread_mail){.mail.run = thread_orders[i], .thread = thread};
+    thread->beat_mail.run = thread_beats;
+    thread->picture_mail.run = thread_takes_picture;
     pthread_mutex_init(&thread->post_lock, NULL);
     rc = pthread_create(&thread->thread, NULL, thread_main, thread);
     if (rc)
@@ -203,20 +222,58 @@ uint32_t relay_thread_news(const struct relay_thread *thread)
 }
 
 /* A worker that has ended takes no mail any more; the lock keeps it from ending in between. */
+static bool thread_post(struct relay_thread *thread, struct mail *mail)
+{
+    bool posted;
+
+    pthread_mutex_lock(&thread->post_lock);
+    posted = thread->takes_mail;
+    if (posted)
+        worker_post(&thread->worker, mail);
+    pthread_mutex_unlock(&thread->post_lock);
+    return posted;
+}
+
 void relay_thread_order(struct relay_thread *thread, enum thread_order order)
 {
     struct thread_mail *mail = &thread->orders[order];
 
-    pthread_mutex_lock(&thread->post_lock);
-    if (thread->takes_mail && !mail->given) {
-        mail->given = true;
-        worker_post(&thread->worker, &mail->mail);
-    }
-    pthread_mutex_unlock(&thread->post_lock);
+    if (!mail->given)
+        mail->given = thread_post(thread, &mail->mail);
+}
+
+bool relay_thread_moves(struct relay_thread *thread)
+{
+    if (atomic_load(&thread->beating))
+        return false;
+    atomic_store(&thread->beating, true);
+    if (!thread_post(thread, &thread->beat_mail))
+        atomic_store(&thread->beating, false); /* it is starting or ending */
+    return true;
+}
+
+bool relay_thread_ask_picture(struct relay_thread *thread)
+{
+    if (thread->picturing)
+        return false;
+    thread->picturing = thread_post(thread, &thread->picture_mail);
+    return thread->picturing;
+}
+
+bool relay_thread_take_picture(struct relay_thread *thread, struct status *picture, int *error)
+{
+    if (!thread->picturing || !atomic_exchange(&thread->pictured, false))
+        return false;
+    thread->picturing = false;
+    *picture = thread->picture;
+    *error = thread->picture_error;
+    return true;
 }
 
 void relay_thread_join(struct relay_thread *thread)
 {
     pthread_join(thread->thread, NULL);
+    if (atomic_load(&thread->pictured))
+        status_release(&thread->picture); /* nobody took it */
     pthread_mutex_destroy(&thread->post_lock);
 }

@@ -38,6 +38,7 @@ struct relay_thread {
     const struct settings *settings;
     struct log_source *log, *access; /* the worker's own; access NULL: none */
     struct resolver *resolver;
+    struct os *os;            /* NULL: Linux */
     const char *ring_without; /* accelerators not to use; NULL: none */
     int event_fd;             /* of the process: poll it for reading, there is news */
     pthread_t thread;
@@ -58,6 +59,13 @@ struct relay_thread {
         struct relay_thread *thread;
         bool given;
     } orders[THREAD_ORDERS];
+    /* One at a time is under way: the worker's from the post until its word says that it is not. */
+    struct mail beat_mail, picture_mail;
+    _Atomic bool beating;
+    bool picturing; /* the control thread's: asked for, not taken */
+    _Atomic bool pictured;
+    struct status picture;
+    int picture_error;
 };
 
 /* The fields above `thread` are the caller's to set.  0, or -errno: nothing was started. */
@@ -65,6 +73,13 @@ int relay_thread_start(struct relay_thread *thread) MUST_CHECK;
 uint32_t relay_thread_news(const struct relay_thread *thread); /* all of it, since the start */
 /* No-op before THREAD_OPENED, after THREAD_ENDED, and the second time. */
 void relay_thread_order(struct relay_thread *thread, enum thread_order order);
+/* Whether the worker has had a turn since this was last asked; true before it has begun. */
+bool relay_thread_moves(struct relay_thread *thread);
+/* Asks the worker for a picture of what it does; news come with it.  False: it takes no mail, or is
+ * at it already. */
+bool relay_thread_ask_picture(struct relay_thread *thread);
+/* The picture that was asked for, taken over (status_release).  False: it has not come. */
+bool relay_thread_take_picture(struct relay_thread *thread, struct status *picture, int *error);
 void relay_thread_join(struct relay_thread *thread);
 
 #endif

@@ -25,6 +25,7 @@ static int team_make_thread(struct team *team, uint32_t index, const struct team
     thread->index = index;
     thread->cpu = cpus->count ? cpus->items[index % cpus->count] : -1;
     thread->settings = options->settings;
+    thread->os = options->os;
     thread->log = log_source_new(options->log);
     thread->access = options->access ? log_source_new(options->access) : NULL;
     thread->resolver = options->resolver;
@@ -64,7 +65,7 @@ int team_open(struct team *team, const struct team_options *options)
     }
     for (uint32_t i = 0; i < team->count; i++)
         workers[i] = &team->threads[i].worker;
-    team->crew = crew_new(&os_linux, options->settings, workers, team->count, team->error,
+    team->crew = crew_new(options->os, options->settings, workers, team->count, team->error,
                           sizeof team->error);
     rc = team->crew ? 0 : -EIO;
     if (rc)
@@ -177,4 +178,59 @@ uint64_t team_counter(const struct team *team, enum counter counter)
     for (uint32_t i = 0; i < team->count; i++)
         sum += counter_read(&team->threads[i].counters, counter);
     return sum;
+}
+
+bool team_moves(struct team *team)
+{
+    bool all = true;
+
+    for (uint32_t i = 0; i < team->started; i++)
+        all &= relay_thread_moves(&team->threads[i]);
+    return all;
+}
+
+/* ---- pictures ---- */
+
+bool team_is_picturing(const struct team *team)
+{
+    return team->pictures;
+}
+
+bool team_ask_picture(struct team *team)
+{
+    if (team->pictures)
+        return false;
+    team->picture = (struct status){0};
+    team->picture_error = 0;
+    for (uint32_t i = 0; i < team->started; i++)
+        team->pictures += relay_thread_ask_picture(&team->threads[i]);
+    return team->pictures;
+}
+
+static void team_take_part(struct team *team, struct relay_thread *thread)
+{
+    struct status part;
+    int error;
+
+    if (!relay_thread_take_picture(thread, &part, &error))
+        return;
+    team->pictures--;
+    if (!error)
+        error = status_merge(&team->picture, &part);
+    if (error)
+        team->picture_error = error;
+    status_release(&part);
+}
+
+bool team_take_picture(struct team *team, struct status *picture, int *error)
+{
+    if (!team->pictures)
+        return false;
+    for (uint32_t i = 0; i < team->started; i++)
+        team_take_part(team, &team->threads[i]);
+    if (team->pictures)
+        return false;
+    *picture = team->picture;
+    *error = team->picture_error;
+    return true;
 }

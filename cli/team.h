@@ -10,7 +10,8 @@
 
 struct team_options {
     const struct settings *settings; /* borrowed until close; workers is a number */
-    struct log *log, *access;        /* access NULL: none */
+    struct os *os;
+    struct log *log, *access; /* access NULL: none */
     struct resolver *resolver;
     const char *ring_without;
 };
@@ -24,6 +25,9 @@ struct team {
     /* Changes while it runs. */
     uint32_t started; /* threads that exist */
     bool draining, stopping;
+    uint32_t pictures; /* asked for, and not come */
+    struct status picture;
+    int picture_error;
     char error[512]; /* a sentence, once something failed */
 };
 
@@ -38,6 +42,14 @@ void team_drain(struct team *team);
 void team_stop(struct team *team);
 bool team_join(struct team *team); /* false: something failed, `error` says what */
 void team_close(struct team *team);
+/* Whether every worker has had a turn since this was last asked. */
+bool team_moves(struct team *team);
+/* Asks all workers for a picture of what they do; false: they take no mail, or are at it already.
+ */
+bool team_ask_picture(struct team *team);
+bool team_is_picturing(const struct team *team); /* asked for, and not taken */
+/* The pictures as one, taken over (status_release), once all have come. */
+bool team_take_picture(struct team *team, struct status *picture, int *error);
 uint64_t team_counter(const struct team *team, enum counter counter); /* of all workers */
 
 #endif

@@ -62,6 +62,11 @@
     ROW(LIMIT_HANDED,              "datagrams dropped: the other worker has too many of ours")       \
     ROW(HANDED_CONNECTIONS,        "connections handed to the worker that has their tunnel")         \
     ROW(HANDED_SESSIONS,           "UDP sessions carried to the worker that has their tunnel")       \
+    ROW(ADMIN_REQUESTS,            "admin requests answered")                                      \
+    ROW(ADMIN_INVALID,             "admin requests that were not understood")                      \
+    ROW(LIMIT_ADMIN_CLIENTS,       "admin connections closed: too many at once")                   \
+    ROW(LIMIT_ADMIN_SIZE,          "admin connections closed: a request or answer too long")       \
+    ROW(LIMIT_ADMIN_TIME,          "admin connections closed: too slow")                           \
     ROW(LOG_DROPPED,               "log lines dropped: the log could not keep up")
 /* clang-format on */
 

@@ -46,6 +46,8 @@ static struct pipe *pipe_take_kept(struct pipes *pipes)
 
     pipes->kept = pipe->next;
     pipes->kept_count--;
+    if (pipes->kept_count < pipes->spare)
+        pipes->spare = pipes->kept_count;
     return pipe;
 }
 
@@ -65,6 +67,13 @@ void pipe_give(struct pipes *pipes, struct pipe *pipe)
     pipe->next = pipes->kept;
     pipes->kept = pipe;
     pipes->kept_count++;
+}
+
+void pipes_trim(struct pipes *pipes)
+{
+    for (uint32_t spare = pipes->spare; spare; spare--)
+        pipe_close(pipes, pipe_take_kept(pipes));
+    pipes->spare = pipes->kept_count;
 }
 
 void pipes_release(struct pipes *pipes)

@@ -24,9 +24,11 @@ struct pipes {
     struct os *os;
     struct pipe *kept;
     uint32_t kept_count, count; /* all that are open */
+    uint32_t spare;             /* kept ones that nobody needed since the last trim */
 };
 
 void pipes_init(struct pipes *pipes, struct os *os);
+void pipes_trim(struct pipes *pipes);    /* closes the spare ones; called now and then */
 void pipes_release(struct pipes *pipes); /* every pipe given back before */
 /* NULL: too many, or the kernel gives none. */
 struct pipe *pipe_take(struct pipes *pipes) MUST_CHECK;

@@ -30,7 +30,10 @@ static void worker_rang(struct op *op, struct op_result result)
 
 static void worker_trim(struct timer *timer)
 {
-    pools_trim(container_of(timer, struct worker, trim_timer)->pools);
+    struct worker *worker = container_of(timer, struct worker, trim_timer);
+
+    pools_trim(worker->pools);
+    pipes_trim(&worker->pipes);
 }
 
 /* Without memory for the timer the next turn tries again. */
@@ -38,7 +41,7 @@ static void worker_trim_later(struct worker *worker)
 {
     int rc = 0;
 
-    if (!timer_is_set(&worker->trim_timer) && pools_ample(worker->pools))
+    if (!timer_is_set(&worker->trim_timer) && (pools_ample(worker->pools) || worker->pipes.kept))
         rc = timer_set(&worker->timers, &worker->trim_timer, worker->now_ns + TRIM_NS);
     must(!rc || rc == -ENOMEM);
 }

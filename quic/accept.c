@@ -200,13 +200,14 @@ struct quic_connection *endpoint_accept(struct quic_endpoint *endpoint, const st
         newcomer_refuse(endpoint, &newcomer);
         return NULL;
     }
+    /* First, so that forged sources spend nobody's allowance. */
+    if (crowded && !newcomer.proven) {
+        newcomer_retry(endpoint, &newcomer);
+        return NULL;
+    }
     if (!prefix_limit_take(endpoint->handshakes, stray->peer, HANDSHAKE_RATE, HANDSHAKE_BURST,
                            endpoint->worker->now_ns)) {
         endpoint_count(endpoint, COUNTER_LIMIT_HANDSHAKES);
-        return NULL;
-    }
-    if (crowded && !newcomer.proven) {
-        newcomer_retry(endpoint, &newcomer);
         return NULL;
     }
     return newcomer_admit(endpoint, &newcomer);

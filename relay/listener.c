@@ -8,6 +8,7 @@
 #include "core/sock.h"
 #include "relay/access.h"
 #include "relay/session.h"
+#include "relay/status.h"
 #include "relay/tcp_door.h"
 #include "relay/udp_door.h"
 
@@ -29,6 +30,9 @@ struct listener {
     bool has_datagrams, datagrams_idle;
     uint64_t next_id;
     uint32_t next_worker; /* that the next one is dealt to */
+    /* What status tells. */
+    uint64_t accepted, refused;
+    struct traffic traffic;
     struct task task;
     bool closing, stopping, told_emptied, told_idle;
 };
@@ -237,10 +241,12 @@ static bool listener_take(struct listener *listener, int fd)
     struct worker *worker = listener->options.worker;
 
     if (!listener_admit(listener)) {
+        listener->refused++;
         listener_turn_away(listener, fd);
         return false;
     }
     counter_add(worker->counters, COUNTER_ACCEPTED, 1);
+    listener->accepted++;
     sock_tcp_tune(worker->os, fd, &listener->tcp);
     return true;
 }
@@ -358,6 +364,7 @@ static int listener_init_datagrams(struct listener *listener)
         .max = settings->udp_sessions,
         .max_per_source = settings->udp_sessions_per_source,
         .retries = listener->options.retries,
+        .traffic = &listener->traffic,
         .idle = listener_datagrams_idle,
         .context = listener,
         .emptied = listener_datagrams_emptied,
@@ -406,6 +413,8 @@ static void listener_set_frame(struct listener *listener)
         .connect_timeout_ns = options->connect_timeout_ns,
         .selection_timeout_ns = settings->selection_timeout_ns,
         .retries = options->retries,
+        .traffic = &listener->traffic,
+        .refused = &listener->refused,
         .accept_proxy = settings->accept_proxy,
         .ended = listener_session_ended,
         .context = listener,
@@ -510,6 +519,22 @@ int listener_start(struct listener *listener, char *error, size_t error_size)
 uint32_t listener_active(const struct listener *listener)
 {
     return listener->session_count + listener->datagrams.count;
+}
+
+void listener_status(const struct listener *listener, struct status_listener *status)
+{
+    const struct listener_settings *settings = listener->options.settings;
+
+    snprintf(status->name, sizeof(status->name), "%s", settings->name);
+    snprintf(status->backend, sizeof(status->backend), "%s", settings->backend);
+    status->protocol = settings->protocol;
+    status->addr = listener->options.share->bindings.first;
+    status->connections = listener->session_count;
+    status->connections_total = listener->accepted;
+    status->refused_total = listener->refused;
+    status->traffic = listener->traffic;
+    status->udp_sessions = listener->datagrams.count;
+    status->udp_sessions_total = listener->datagrams.total;
 }
 
 void listener_close(struct listener *listener)

@@ -12,6 +12,7 @@
 #include "relay/settings.h"
 
 struct listener;
+struct status_listener;
 /* What the listeners of all workers that stand for one [listener] share. */
 struct listener_share {
     struct bindings bindings;
@@ -38,6 +39,7 @@ struct listener *listener_new(const struct listener_options *options) MUST_CHECK
 int listener_start(struct listener *listener, char *error, size_t error_size) MUST_CHECK;
 void listener_close(struct listener *listener); /* takes no more users; sessions go on */
 uint32_t listener_active(const struct listener *listener);
+void listener_status(const struct listener *listener, struct status_listener *status);
 void listener_stop(struct listener *listener, enum reason reason);
 void listener_free(struct listener **listener);
 

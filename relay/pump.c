@@ -40,11 +40,17 @@ static void pump_timer_fired(struct timer *timer)
 
 void pump_moved(struct pump *pump, const struct stream *from, uint64_t length)
 {
+    uint64_t in = from == pump->client ? length : 0, out = length - in;
+
     pump->active_ns = pump->worker->now_ns;
-    if (from == pump->client)
-        pump->client_bytes += length;
-    else
-        pump->backend_bytes += length;
+    pump->client_bytes += in;
+    pump->backend_bytes += out;
+    if (!pump->listener_traffic)
+        return;
+    traffic_add(pump->listener_traffic, in, out);
+    traffic_add(pump->member_traffic, in, out);
+    counter_add(pump->worker->counters, COUNTER_BYTES_IN, in);
+    counter_add(pump->worker->counters, COUNTER_BYTES_OUT, out);
 }
 
 void pump_received(struct stream *stream, struct piece *piece)

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "core/stream.h"
+#include "core/traffic.h"
 #include "core/worker.h"
 
 struct pump;
@@ -29,6 +30,8 @@ struct pump {
     struct stream *client, *backend; /* taken; NULL once closed and freed */
     pump_done_fn *done;
     const struct pump_limits *limits; /* borrowed until done */
+    /* Where a session counts what moves, as it moves: its listener and its member, or both NULL. */
+    struct traffic *listener_traffic, *member_traffic;
     /* Changes while running. */
     uint64_t client_bytes, backend_bytes; /* received from each */
     uint64_t active_ns;                   /* when a byte last moved */

@@ -356,3 +356,83 @@ void relay_free(struct relay **relay)
     mem_free(r);
     *relay = NULL;
 }
+
+/* ---- looking in ---- */
+
+/* This worker's part; the parts of all are added up. */
+static void member_account(struct member *member, const struct worker *worker,
+                           struct status_member *to)
+{
+    struct member_load *load = member_load(member, worker);
+
+    to->state = member->state;
+    to->total = load->held;
+    to->active = (uint32_t)(load->held - load->dropped);
+    to->failures = load->failures;
+    to->traffic = load->traffic;
+}
+
+static int relay_status_members(const struct relay *relay, const struct backend_pool *pool,
+                                uint32_t backend, struct status *status)
+{
+    const struct worker *worker = relay->options.worker;
+
+    for (uint32_t i = 0; i < backend_pool_count(pool); i++) {
+        struct member *member = backend_pool_member(pool, i);
+        struct status_member *to = status_add_member(status);
+
+        if (!to)
+            return -ENOMEM;
+        snprintf(to->name, sizeof(to->name), "%s", member->name);
+        to->backend = backend;
+        member_account(member, worker, to);
+    }
+    return 0;
+}
+
+static int relay_status_backend(const struct relay *relay, const struct backend_pool *pool,
+                                const char *name, bool tunnel, struct status *status)
+{
+    struct status_backend *backend = status_add_backend(status);
+
+    if (!backend)
+        return -ENOMEM;
+    snprintf(backend->name, sizeof(backend->name), "%s", name);
+    backend->tunnel = tunnel;
+    return pool ? relay_status_members(relay, pool, status->backend_count - 1, status) : 0;
+}
+
+static int relay_status_tunnel(const struct relay *relay, uint32_t index, struct status *status)
+{
+    struct tunnel_server *tunnel = relay->tunnels[index];
+    int rc = relay_status_backend(relay, tunnel_server_pool(tunnel),
+                                  relay->settings->tunnels[index].name, true, status);
+    struct status_backend *backend = rc ? NULL : &status->backends[status->backend_count - 1];
+
+    if (!backend)
+        return rc;
+    quic_port_addr(relay->options.crew->tunnels[index].ports[0], &backend->addr);
+    return tunnel_server_status(tunnel, status->backend_count - 1, status);
+}
+
+int relay_status(const struct relay *relay, struct status *status)
+{
+    const struct settings *settings = relay->settings;
+    int rc = 0;
+
+    for (uint32_t i = 0; !rc && i < settings->listener_count; i++) {
+        struct status_listener *listener = status_add_listener(status);
+
+        if (!listener)
+            return -ENOMEM;
+        listener_status(relay->listeners[i], listener);
+    }
+    for (uint32_t i = 0; !rc && i < settings->backend_count; i++)
+        rc =
+            relay_status_backend(relay, relay->pools[i], settings->backends[i].name, false, status);
+    for (uint32_t i = 0; !rc && i < settings->tunnel_count; i++)
+        rc = relay_status_tunnel(relay, i, status);
+    if (!rc && relay->client)
+        rc = tunnel_client_status(relay->client, status);
+    return rc;
+}

@@ -12,6 +12,7 @@
 
 #include "core/worker.h"
 #include "relay/settings.h"
+#include "relay/status.h"
 
 struct relay;
 struct crew;
@@ -49,5 +50,9 @@ void relay_drain(struct relay *relay); /* for at most drain_timeout, then stops 
 void relay_stop(struct relay *relay);
 /* After ended() and when no other relay of the crew runs any more, or before relay_start. */
 void relay_free(struct relay **relay);
+
+/* What it is doing now, added to `status` (status_release).  On the worker's thread.  0 or -ENOMEM.
+ */
+int relay_status(const struct relay *relay, struct status *status) MUST_CHECK;
 
 #endif

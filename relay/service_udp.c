@@ -93,14 +93,25 @@ static void service_session_refuse(struct tunnel_sessions *sessions, uint32_t id
     tunnel_sessions_tell(sessions, WIRE_UDP_CLOSE, id, (uint16_t)code);
 }
 
+/* The first address that a route leads to: a datagram cannot tell more at once. */
+static struct datagram_end *service_session_end_new(struct worker *worker,
+                                                    const struct service *service, int *error)
+{
+    struct datagram_end *end = NULL;
+
+    for (uint32_t i = 0; !end && i < service->addr_count; i++)
+        end = udp_end_new(worker, &service->addrs[i], error);
+    return end;
+}
+
 /* 0 or the code that refuses. */
 static enum wire_code service_session_connect(struct service_session *session,
                                               const struct service *service,
                                               const struct wire_flow *flow)
 {
-    int error;
+    int error = -ENOENT;
 
-    session->end = udp_end_new(session->services->worker, &service->addrs[0], &error);
+    session->end = service_session_end_new(session->services->worker, service, &error);
     if (!session->end)
         return wire_code_of(reason_of_errno(error));
     session->end->events = &service_session_events;
@@ -152,8 +163,8 @@ static struct service_session *service_session_make(struct services *services,
     return NULL;
 }
 
-/* NULL: refused, or dropped while the service's name is being asked for: the next datagram tries
- * again. */
+/* NULL: refused, or dropped while the service's name is asked for the first time, which begins with
+ * the program: the next datagram tries again. */
 static struct service_session *service_session_admit(struct services *services,
                                                      struct tunnel_sessions *sessions, uint32_t id,
                                                      const struct wire_flow *flow)

@@ -52,10 +52,7 @@ static void session_finish(struct session *session, enum reason reason)
 static void session_pumped(struct pump *pump, enum reason reason)
 {
     struct session *session = container_of(pump, struct session, splice.pump);
-    struct counters *counters = session->frame->worker->counters;
 
-    counter_add(counters, COUNTER_BYTES_IN, pump->client_bytes);
-    counter_add(counters, COUNTER_BYTES_OUT, pump->backend_bytes);
     session_finish(session, reason);
 }
 
@@ -112,7 +109,9 @@ static void session_opened(void *context, const struct opened *opened)
     opened->backend->receive_limit = frame->buffer_limit;
     pump_start(&session->splice.pump, frame->worker, opened->user, opened->backend, &frame->limits,
                session_pumped);
-    session->splice.pump.client_bytes = opened->user_bytes;
+    session->splice.pump.listener_traffic = frame->traffic;
+    session->splice.pump.member_traffic = &member_load(opened->member, frame->worker)->traffic;
+    pump_moved(&session->splice.pump, opened->user, opened->user_bytes);
     session->splice.pump.client_ended = opened->user_ended;
     splice_start(&session->splice, frame->zero_copy);
 }
@@ -134,6 +133,7 @@ void session_refuse(struct session *session, enum reason reason)
 
     session->stop = NULL;
     session->user = NULL;
+    (*session->frame->refused)++;
     session_abort(session, user, reason);
 }
 

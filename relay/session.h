@@ -32,6 +32,8 @@ struct session_frame {
     struct pump_limits limits;
     uint64_t buffer_limit, connect_timeout_ns, selection_timeout_ns;
     uint32_t retries;
+    struct traffic *traffic; /* the listener's, counted as bytes move */
+    uint64_t *refused;       /* the listener's */
     enum zero_copy zero_copy;
     enum accept_proxy accept_proxy;
     session_step_fn *steps[SESSION_STEPS_MAX]; /* in order; session_open is the last */

@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 #include "balancer/balancer.h"
+#include "core/account.h"
 #include "core/addr.h"
 #include "core/log.h"
 #include "core/option.h"
@@ -53,7 +54,9 @@ struct process_settings {
     uint64_t spin_ns;
     uint32_t nofile; /* 0: auto */
     uint64_t drain_timeout_ns;
-    struct text_list include; /* as written; settings_load has read them */
+    struct account user, group; /* dropped to after binding */
+    char *pid_file;             /* NULL: none */
+    struct text_list include;   /* as written; settings_load has read them */
 };
 
 struct log_settings {
@@ -62,6 +65,13 @@ struct log_settings {
     char *file;
     char *access; /* NULL: off */
     enum log_format access_format;
+};
+
+struct admin_settings {
+    bool present;
+    char *socket;
+    struct addr http; /* length 0: off */
+    bool http_public;
 };
 
 struct tls_settings {
@@ -157,6 +167,7 @@ struct service_settings {
 struct settings {
     struct process_settings process;
     struct log_settings log;
+    struct admin_settings admin;
     struct client_settings client;
     struct tls_settings *tls;
     struct tunnel_settings *tunnels;

@@ -58,6 +58,12 @@ static const struct option process_options[] = {
     OPTION(count, process_settings, nofile, "nofile", "auto", 64, 1u << 30, RELOAD_RESTART,
            "Descriptors the process may have; auto is all that the system lets it have.",
            .choices = auto_or_number),
+    OPTION(user, process_settings, user, "user", NULL, 0, 0, RELOAD_RESTART,
+           "Who the process runs as once its ports are bound."),
+    OPTION(group, process_settings, group, "group", NULL, 0, 0, RELOAD_RESTART,
+           "The group that it runs in; default: the user's own."),
+    OPTION(path, process_settings, pid_file, "pid_file", NULL, 1, 4000, RELOAD_RESTART,
+           "Holds the number of the process while it runs."),
     OPTION(list, process_settings, include, "include", NULL, 0, CONFIG_FILES_MAX, RELOAD_LIVE,
            "More files, or one pattern such as conf.d/*.ini, read in sorted order.",
            .repeatable = true),
@@ -68,7 +74,7 @@ static const struct option process_options[] = {
            "How long a worker looks for work before it sleeps."),
 };
 static const char *const process_later[] = {
-    "user", "group", "pid_file", "state_dir", "sandbox", "memory_limit", NULL};
+    "state_dir", "sandbox", "memory_limit", NULL};
 
 static const char *const nothing_later[] = {NULL};
 
@@ -84,6 +90,15 @@ static const struct option log_options[] = {
            .choices = log_files),
     OPTION(choice, log_settings, access_format, "access_format", "text", 0, 0, RELOAD_LIVE,
            "How those lines are written.", .choices = log_formats),
+};
+
+static const struct option admin_options[] = {
+    OPTION(path, admin_settings, socket, "socket", "/run/qmux-uring.sock", 1, 4000, RELOAD_RESTART,
+           "Unix socket for status, top, reload, drain and stop; only its owner may use it."),
+    OPTION(addr, admin_settings, http, "http", NULL, 0, 0, RELOAD_RESTART,
+           "Address of /metrics, /healthz, /readyz and /api/v1/status; off unless set."),
+    OPTION(boolean, admin_settings, http_public, "http_public", "no", 0, 0, RELOAD_RESTART,
+           "Lets http be on an address that others can reach."),
 };
 
 static const struct option tls_options[] = {
@@ -269,6 +284,8 @@ const struct settings_section settings_sections[] = {
      ROWS(process_options), .later = process_later, ONE(process)},
     {"log", "What is written about it all, and where.",
      ROWS(log_options), .later = nothing_later, ONE(log)},
+    {"admin", "Where the running process is asked about its state; off without this section.",
+     ROWS(admin_options), .later = nothing_later, ONE(admin), .check = settings_check_admin},
     {"tls", "Certificates, used by name.",
      ROWS(tls_options), .later = tls_later, MANY(tls, tls_count), .check = settings_check_tls},
     {"tunnel", "Where tunnel clients dial in; used like a backend.",
@@ -289,7 +306,7 @@ const struct settings_section settings_sections[] = {
 /* clang-format on */
 const uint32_t settings_section_count = ARRAY_COUNT(settings_sections);
 
-const char *const settings_later_sections[] = {"admin", "grant", "route", NULL};
+const char *const settings_later_sections[] = {"grant", "route", NULL};
 
 const struct settings_section *settings_section_find(const char *kind)
 {

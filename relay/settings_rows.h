@@ -34,8 +34,8 @@ extern const char *const settings_later_sections[];
 const struct settings_section *settings_section_find(const char *kind);
 
 /* settings_check.c */
-settings_check_fn settings_check_tls, settings_check_tunnel, settings_check_listener,
-    settings_check_backend, settings_check_client, settings_check_service;
+settings_check_fn settings_check_admin, settings_check_tls, settings_check_tunnel,
+    settings_check_listener, settings_check_backend, settings_check_client, settings_check_service;
 /* What no single section can know: names shared, addresses bound twice, nothing to do. */
 void settings_check_all(struct config *config, struct settings *settings);
 
@@ -53,5 +53,9 @@ extern const struct option_type
     option_backend_servers; /* the servers of a backend, at server_count */
 extern const struct option_type
     option_client_servers; /* the servers of the client, at server_count */
+
+/* settings_process.c: values of the process alone */
+extern const struct option_type option_user, option_group; /* struct account */
+extern const struct option_type option_addr;               /* struct addr; not unix */
 
 #endif

@@ -9,6 +9,7 @@
 #include "relay/settings.h"
 
 struct tunnel_client;
+struct status;
 typedef void tunnel_client_fn(void *context);
 
 struct tunnel_client_options {
@@ -30,6 +31,8 @@ tunnel_client_active(const struct tunnel_client *client); /* connections and UDP
 void tunnel_client_drain(struct tunnel_client *client, tunnel_client_fn *drained, void *context);
 /* Ends everything; idle is called once, later. */
 void tunnel_client_stop(struct tunnel_client *client, tunnel_client_fn *idle, void *context);
+/* Its links, and how much it serves.  0 or -ENOMEM. */
+int tunnel_client_status(const struct tunnel_client *client, struct status *status) MUST_CHECK;
 void tunnel_client_free(struct tunnel_client **client);
 
 #endif

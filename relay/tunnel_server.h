@@ -13,6 +13,7 @@
 #include "relay/tunnel_wire.h"
 
 struct tunnel_server;
+struct status;
 /* What the tunnel servers of all workers that stand for one [tunnel] share. */
 struct tunnel_share {
     /* Set by open. */
@@ -48,6 +49,9 @@ void tunnel_server_drain(struct tunnel_server *server);
 /* Closes every client; idle is called once, later, when nothing is left.  Sessions that were on its
  * members have ended by then. */
 void tunnel_server_stop(struct tunnel_server *server, tunnel_idle_fn *idle, void *context);
+/* Its registered clients' connections, as those of status->backends[tunnel].  0 or -ENOMEM. */
+int tunnel_server_status(const struct tunnel_server *server, uint32_t tunnel,
+                         struct status *status) MUST_CHECK;
 void tunnel_server_free(struct tunnel_server **server);
 
 #endif

@@ -101,6 +101,16 @@ static void udp_sessions_expire(struct timer *timer)
     udp_sessions_arm(sessions);
 }
 
+static void udp_session_count(struct udp_session *session, uint32_t in, uint32_t out)
+{
+    const struct udp_sessions_options *options = &session->all->options;
+
+    traffic_add(options->traffic, in, out);
+    traffic_add(&member_load(session->member, options->worker)->traffic, in, out);
+    counter_add(options->worker->counters, COUNTER_BYTES_IN, in);
+    counter_add(options->worker->counters, COUNTER_BYTES_OUT, out);
+}
+
 /* ---- the far end ---- */
 
 static void udp_session_answered(struct datagram_end *end, const uint8_t *data, uint32_t length)
@@ -116,7 +126,7 @@ static void udp_session_answered(struct datagram_end *end, const uint8_t *data, 
     session->bytes_out += length;
     udp_sender_send(session->sender, &session->source, &session->local, data, length);
     counter_add(counters, COUNTER_UDP_OUT, 1);
-    counter_add(counters, COUNTER_BYTES_OUT, length);
+    udp_session_count(session, 0, length);
 }
 
 static void udp_session_log(const struct udp_session *session, enum reason reason)
@@ -283,6 +293,7 @@ static struct udp_session *udp_session_new(struct udp_sessions *sessions,
     list_init(&session->link);
     table_insert(&sessions->table, &session->entry, hash);
     sessions->count++;
+    sessions->total++;
     counter_add(sessions->options.worker->counters, COUNTER_UDP_SESSIONS, 1);
     return session;
 }
@@ -306,7 +317,7 @@ void udp_sessions_received(struct udp_sessions *sessions, const struct udp_arriv
     session->bytes_in += length;
     udp_session_touch(session);
     udp_sessions_arm(sessions);
-    counter_add(counters, COUNTER_BYTES_IN, length);
+    udp_session_count(session, length, 0);
     datagram_send(session->far, data, length);
 }
 

@@ -24,6 +24,7 @@ struct udp_sessions_options {
     const char *listener, *service;
     uint64_t timeout_ns;
     uint32_t max, max_per_source, retries;
+    struct traffic *traffic;     /* the listener's */
     void (*idle)(void *context); /* after stop, when the last session is gone */
     void *context;
     void (*emptied)(void *context); /* each time the last session has gone; may be NULL */
@@ -39,6 +40,7 @@ struct udp_sessions {
     struct task task;
     uint64_t hash_seed;
     uint64_t refused_ns; /* when a refused user last had a line */
+    uint64_t total;      /* begun so far */
     uint32_t count;      /* those that still close included */
     bool closed;         /* set by the owner: sources without a session are not served any more */
     bool stopping, told;

@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 tools/need.sh python3=python3 clang-14=clang-14 clang-tidy-14=clang-tidy-14 \
     clang-format-14=clang-format-14 cppcheck=cppcheck shellcheck=shellcheck ip=iproute2 \
-    curl=curl readelf=binutils
+    curl=curl readelf=binutils valgrind=valgrind
 tools/build.sh release --tests
 tools/build.sh dev --tests -DTESTS_OF="$PWD/build/release"
 exec ctest --test-dir build/dev --output-on-failure --timeout 600 -j "${JOBS:-$(nproc)}" "$@"

@@ -1,4 +1,4 @@
-"""Processes of a benchmark: started in its namespace, pinned, awaited by an event, ended by pid."""
+"""Processes of a benchmark: started in a namespace, pinned, awaited by an event, ended by pid."""
 
 import os
 import signal
@@ -8,21 +8,23 @@ import time
 
 
 class Failed(Exception):
-    pass
+    """A measurement that could not be made; the words say why."""
 
 
 class Process:
-    def __init__(self, name, command, cores, folder, env=None):
+    """One that runs until stop().  space: the network namespace, None for the one we are in."""
+
+    def __init__(self, name, command, cores, folder, space=None):
         self.name = name
         self.log = os.path.join(folder, name + ".log")
-        full_env = dict(os.environ, **(env or {}))
+        if space:
+            command = ["ip", "netns", "exec", space] + command
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=full_env,
                 start_new_session=True,
                 preexec_fn=lambda: os.sched_setaffinity(0, cores),
             )
@@ -31,9 +33,9 @@ class Process:
     def alive(self):
         return self.process.poll() is None
 
-    def words(self):
+    def words(self, most=2000):
         with open(self.log, errors="replace") as file:
-            return file.read()[-2000:]
+            return file.read()[-most:]
 
     def stop(self):
         if self.alive():
@@ -64,3 +66,19 @@ def await_answer(port, processes, seconds=15, request=b"", host="127.0.0.1"):
             pass
         time.sleep(0.05)
     raise Failed(f"no answer on port {port}:\n" + "\n".join(p.words() for p in processes))
+
+
+def listening(pid, first, last=None):
+    """How many of these TCP ports are listened on, in the namespace of a process."""
+    count, last = 0, last or first
+    for family in ("tcp", "tcp6"):
+        path = f"/proc/{pid}/net/{family}"
+        if not os.path.exists(path):
+            continue  # it ended, or this kernel has no IPv6
+        with open(path) as file:
+            next(file)
+            for line in file:
+                fields = line.split(None, 4)
+                if fields[3] == "0A" and first <= int(fields[1].rsplit(":", 1)[1], 16) <= last:
+                    count += 1
+    return count

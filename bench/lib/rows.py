@@ -1,228 +1,129 @@
 """The rows: each measures one thing on one system that runs, and returns figures by name."""
 
-import json
-import os
-import re
-import resource
-import socket
-import subprocess
-import time
-
-from lib.measure import Span, private_memory
-from lib.process import Failed, Process, await_answer
-from lib.systems import SERVICE_PORT, USER_PORT
-
-IPERF_COOKIE = b"bench" * 7 + b"x\0"  # what its client says first; the server answers a byte
-REQUEST = b"GET / HTTP/1.1\r\nHost: bench\r\n\r\n"
-
-
-class Bench:
-    """What a row may use: tools, cores, where to write."""
-
-    def __init__(self, binaries, folder, cores, seconds):
-        self.binaries, self.folder, self.cores, self.seconds = binaries, folder, cores, seconds
-        self.origin = None
-
-    def start_iperf_server(self):
-        self.origin = Process(
-            "iperf3-server",
-            [self.binaries["iperf3"], "-s", "-p", str(SERVICE_PORT)],
-            self.cores["service"],
-            self.folder,
-        )
-        time_limit = time.monotonic() + 5
-        while not listening(SERVICE_PORT):
-            if time.monotonic() > time_limit or not self.origin.alive():
-                raise Failed("iperf3 does not listen: " + self.origin.words())
-            time.sleep(0.02)
-
-    def start_http_origin(self, values):
-        import string
-
-        path = os.path.join(self.folder, "origin.conf")
-        here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-        with open(os.path.join(here, "peers", "origin.conf")) as source, open(path, "w") as out:
-            out.write(
-                string.Template(source.read()).substitute(
-                    dict(values, folder=self.folder, body="x" * 1024)
-                )
-            )
-        self.origin = Process(
-            "origin", [self.binaries["nginx"], "-c", path], self.cores["service"], self.folder
-        )
-        await_answer(SERVICE_PORT, [self.origin], request=REQUEST)
-
-    def stop_origin(self):
-        if self.origin:
-            self.origin.stop()
-            self.origin = None
-
-
-def listening(port):
-    """Whether a TCP socket listens there, without talking to it (iperf3 counts every caller)."""
-    needle = f":{port:04X} "
-    for path in ("/proc/net/tcp", "/proc/net/tcp6"):
-        with open(path) as file:
-            for line in file:
-                fields = line.split()
-                if len(fields) > 3 and fields[3] == "0A" and (fields[1] + " ").endswith(needle):
-                    return True
-    return False
-
-
-def port_of(system):
-    return SERVICE_PORT if system.kind == "direct" else USER_PORT
-
-
-def run_tool(bench, words, timeout):
-    done = subprocess.run(
-        words,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=timeout,
-        preexec_fn=lambda: os.sched_setaffinity(0, bench.cores["user"]),
-        check=False,
-        text=True,
-    )
-    return done.returncode, done.stdout
-
-
-def iperf(bench, system, extra, seconds):
-    words = [
-        bench.binaries["iperf3"], "-c", "127.0.0.1", "-p", str(port_of(system)),
-        "-t", str(seconds), "-J", *extra,
-    ]  # fmt: skip
-    rc, text = run_tool(bench, words, seconds + 20)
-    try:
-        report = json.loads(text[text.index("{"):])
-    except ValueError as error:
-        raise Failed(f"iperf3 through {system.name}: {text[-500:]}") from error
-    if rc or "error" in report:
-        raise Failed(f"iperf3 through {system.name}: {report.get('error', rc)}")
-    return report["end"]
-
-
-def per_gigabyte(span, gigabytes):
-    figures = {f"cpu_s_per_gb.{name}": cpu / gigabytes for name, cpu in span.cpu.items()}
-    figures["cpu_s_per_gb"] = sum(span.cpu.values()) / gigabytes
-    figures["machine_s_per_gb"] = span.busy / gigabytes
-    figures["steal"] = span.steal
-    return figures
-
-
-def tcp_bulk(bench, system, reverse, streams):
-    extra = ["-C", "cubic", "-P", str(streams), "-O", "0"] + (["-R"] if reverse else [])
-    with Span(system.pids()) as span:
-        end = iperf(bench, system, extra, bench.seconds)
-    received = end["sum_received"]
-    figures = per_gigabyte(span, received["bytes"] / 1e9)
-    figures["gbit_s"] = received["bits_per_second"] / 1e9
-    return figures
-
-
-def udp_rate(bench, system, megabits, size):
-    extra = ["-u", "-b", f"{megabits}M", "-l", str(size)]
-    with Span(system.pids()) as span:
-        end = iperf(bench, system, extra, bench.seconds)
-    total = end["sum"]
-    packets = total["packets"]
-    return {
-        "lost_percent": 100 * total["lost_packets"] / packets if packets else 100.0,
-        "cpu_us_per_datagram": sum(span.cpu.values()) / max(packets, 1) * 1e6,
-        "steal": span.steal,
-    }
-
-
-WRK_RATE = re.compile(r"^Requests/sec:\s+([0-9.]+)", re.M)
-WRK_P = re.compile(r"^\s+(50|99)%\s+([0-9.]+)(us|ms|s)", re.M)
-WRK_ERRORS = re.compile(r"(?:connect|read|write|timeout) (\d+)")
-WRK_STATUS = re.compile(r"Non-2xx or 3xx responses: (\d+)")
-UNIT_MS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
-
-
-def wrk(bench, system, connections, close):
-    words = [
-        bench.binaries["wrk"], "-t1", f"-c{connections}", f"-d{bench.seconds}s", "--latency",
-    ]  # fmt: skip
-    if close:
-        words += ["-H", "Connection: close"]
-    with Span(system.pids()) as span:
-        rc, text = run_tool(bench, words + [f"http://127.0.0.1:{port_of(system)}/"], bench.seconds + 20)
-    match = WRK_RATE.search(text)
-    if rc or not match:
-        raise Failed(f"wrk through {system.name}: {text[-500:]}")
-    rate = float(match.group(1))
-    socket_errors = re.search(r"Socket errors:.*", text)
-    errors = sum(int(n) for n in WRK_ERRORS.findall(socket_errors.group(0))) if socket_errors else 0
-    status = WRK_STATUS.search(text)
-    figures = {
-        "per_s": rate,
-        "errors": errors + (int(status.group(1)) if status else 0),
-        "cpu_us_each": sum(span.cpu.values()) / max(rate * span.seconds, 1) * 1e6,
-        "steal": span.steal,
-    }
-    for percent, value, unit in WRK_P.findall(text):
-        figures[f"p{percent}_ms"] = float(value) * UNIT_MS[unit]
-    return figures
-
-
-def idle_memory(bench, system):
-    """The slope of private memory over connections that each moved 1 KB and then rest."""
-    few, many = 500, 4000
-    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-    users, memory = [], {}
-    try:
-        for goal in (few, many):
-            while len(users) < goal:
-                user = socket.create_connection(("127.0.0.1", port_of(system)), 10)
-                users.append(user)
-                user.sendall(REQUEST)
-                got = 0
-                while got < 1024:
-                    data = user.recv(65536)
-                    if not data:
-                        raise Failed(f"{system.name} closed connection {len(users)}")
-                    got += len(data)
-            time.sleep(1.0)  # acknowledgements travel; nothing can be awaited from outside
-            memory[goal] = {name: private_memory(pid) for name, pid in system.pids().items()}
-    finally:
-        for user in users:
-            user.close()
-    return {
-        f"bytes_each.{name}": (memory[many][name] - memory[few][name]) / (many - few)
-        for name in memory[few]
-    }
+from lib import asking, bulk
 
 
 class Row:
-    def __init__(self, name, kind, origin, title, measure, key, unit, peers, better="higher"):
+    """key: the figure that a row is about; peers: beside what, in the standard matrix and in full."""
+
+    def __init__(self, name, kind, origin, title, measure, key, unit, peers, standard=None):
         self.name, self.kind, self.origin, self.title = name, kind, origin, title
-        self.measure, self.key, self.unit, self.peers = measure, key, unit, peers
-        self.better = better
+        self.measure, self.key, self.unit = measure, key, unit
+        self.peers, self.standard = peers, standard
+        self.better = "lower" if key in LOWER else "higher"
+        self.ours = OURS[name] if name in OURS else OURS[kind]
+        self.starts_itself = measure is asking.bind_ports
 
 
-TUNNEL_PEERS = ["rathole-tls", "rathole-noise", "frp-tls", "frp-quic", "qmux"]
-RELAY_PEERS = ["haproxy", "nginx-64k"]
+LOWER = ("lost_percent", "bytes_each", "seconds", "p99_us_at_50")
+OURS = {"tunnel": "qmux-uring", "relay": "qmux-uring-direct", "direct-bind": "qmux-uring-ports"}
+TUNNELS = ["rathole-tls", "rathole-noise", "frp-tls", "frp-quic", "qmux"]
+RELAYS = ["haproxy", "haproxy-splice", "nginx-16k", "nginx-64k"]
+DATAGRAMS = ["nginx-64k"]
 
 ROWS = [
+    # The standard matrix: those with a last column, which names its peers.
     Row("tunnel-tcp-up", "tunnel", "iperf3", "Tunnel, one TCP stream, user to service",
-        lambda b, s: tcp_bulk(b, s, False, 1), "gbit_s", "Gbit/s", TUNNEL_PEERS),
-    Row("tunnel-tcp-down", "tunnel", "iperf3", "Tunnel, one TCP stream, service to user",
-        lambda b, s: tcp_bulk(b, s, True, 1), "gbit_s", "Gbit/s", TUNNEL_PEERS),
-    Row("tunnel-udp", "tunnel", "iperf3", "Tunnel, UDP, 1200 bytes at 400 Mbit/s: lost",
-        lambda b, s: udp_rate(b, s, 400, 1200), "lost_percent", "%", TUNNEL_PEERS, "lower"),
+        bulk.tcp_bulk, "gbit_s", "Gbit/s", TUNNELS, ["rathole-tls", "qmux"]),
+    Row("tunnel-udp", "tunnel", "iperf3", "Tunnel, UDP, 1200 bytes, most with under 1 % lost",
+        bulk.udp_search, "packets_per_s", "packets/s", TUNNELS, ["frp-quic"]),
     Row("tunnel-connections", "tunnel", "http", "Tunnel, a new connection per request",
-        lambda b, s: wrk(b, s, 64, True), "per_s", "per s", TUNNEL_PEERS),
+        lambda b, s: asking.wrk(b, s, close=True), "per_s", "per s", TUNNELS, ["frp-quic"]),
     Row("tunnel-requests", "tunnel", "http", "Tunnel, 1 KB requests on 64 kept connections",
-        lambda b, s: wrk(b, s, 64, False), "per_s", "per s", TUNNEL_PEERS),
+        asking.wrk, "per_s", "per s", TUNNELS, ["rathole-noise"]),
     Row("direct-tcp-1", "relay", "iperf3", "Direct relay, one TCP stream",
-        lambda b, s: tcp_bulk(b, s, False, 1), "gbit_s", "Gbit/s", RELAY_PEERS),
-    Row("direct-tcp-4", "relay", "iperf3", "Direct relay, four TCP streams",
-        lambda b, s: tcp_bulk(b, s, False, 4), "gbit_s", "Gbit/s", RELAY_PEERS),
+        bulk.tcp_bulk, "gbit_s", "Gbit/s", RELAYS, ["haproxy", "nginx-64k"]),
     Row("direct-connections", "relay", "http", "Direct relay, a new connection per request",
-        lambda b, s: wrk(b, s, 64, True), "per_s", "per s", RELAY_PEERS),
+        lambda b, s: asking.wrk(b, s, close=True), "per_s", "per s", RELAYS, ["haproxy"]),
     Row("direct-requests", "relay", "http", "Direct relay, 1 KB requests on 64 kept connections",
-        lambda b, s: wrk(b, s, 64, False), "per_s", "per s", RELAY_PEERS),
-    Row("idle-memory", "tunnel", "http", "Memory of an idle tunnelled connection",
-        idle_memory, "bytes_each.", "bytes", TUNNEL_PEERS, "lower"),
+        asking.wrk, "per_s", "per s", RELAYS, ["haproxy"]),
+    Row("idle-memory", "tunnel", "http", "Memory of an idle tunnelled connection, the heavier end",
+        asking.idle_memory, "bytes_each", "bytes", TUNNELS, ["rathole-tls"]),
+    # The rest of --full.
+    Row("tunnel-tcp-down", "tunnel", "iperf3", "Tunnel, one TCP stream, service to user",
+        lambda b, s: bulk.tcp_bulk(b, s, True), "gbit_s", "Gbit/s", TUNNELS),
+    Row("tunnel-tcp-64", "tunnel", "iperf3", "Tunnel, 64 TCP streams",
+        lambda b, s: bulk.tcp_bulk(b, s, streams=64), "gbit_s", "Gbit/s", TUNNELS),
+    Row("tunnel-udp-loss", "tunnel", "iperf3", "Tunnel, UDP, 1200 bytes at 400 Mbit/s: lost",
+        bulk.udp_rate, "lost_percent", "%", TUNNELS),
+    Row("tunnel-udp-512", "tunnel", "iperf3", "Tunnel, UDP, 512 bytes, most with under 1 % lost",
+        lambda b, s: bulk.udp_search(b, s, 512), "packets_per_s", "packets/s", TUNNELS),
+    Row("tunnel-udp-64", "tunnel", "iperf3", "Tunnel, UDP, 64 bytes, most with under 1 % lost",
+        lambda b, s: bulk.udp_search(b, s, 64), "packets_per_s", "packets/s", TUNNELS),
+    Row("tunnel-latency", "tunnel", "http", "Tunnel, 1 KB requests at half the highest rate, p99",
+        asking.latency, "p99_us_at_50", "us", TUNNELS),
+    Row("tunnel-echo-1", "tunnel", "echo", "Tunnel, 64-byte echo, 1 connection",
+        lambda b, s: asking.echo(b, s, 1), "per_s", "per s", TUNNELS),
+    Row("tunnel-echo-64", "tunnel", "echo", "Tunnel, 64-byte echo, 64 connections",
+        lambda b, s: asking.echo(b, s, 64), "per_s", "per s", TUNNELS),
+    Row("tunnel-echo-512", "tunnel", "echo", "Tunnel, 64-byte echo, 512 connections",
+        lambda b, s: asking.echo(b, s, 512), "per_s", "per s", TUNNELS),
+    Row("direct-tcp-4", "relay", "iperf3", "Direct relay, four TCP streams",
+        lambda b, s: bulk.tcp_bulk(b, s, streams=4), "gbit_s", "Gbit/s", RELAYS),
+    Row("direct-tcp-64", "relay", "iperf3", "Direct relay, 64 TCP streams",
+        lambda b, s: bulk.tcp_bulk(b, s, streams=64), "gbit_s", "Gbit/s", RELAYS),
+    Row("direct-echo-64", "relay", "echo", "Direct relay, 64-byte echo, 64 connections",
+        lambda b, s: asking.echo(b, s, 64), "per_s", "per s", RELAYS),
+    Row("direct-echo-512", "relay", "echo", "Direct relay, 64-byte echo, 512 connections",
+        lambda b, s: asking.echo(b, s, 512), "per_s", "per s", RELAYS),
+    Row("direct-latency", "relay", "http", "Direct relay, 1 KB requests at half the highest rate, p99",
+        asking.latency, "p99_us_at_50", "us", RELAYS),
+    Row("direct-udp", "relay", "iperf3", "Direct relay, UDP, 1200 bytes, most with under 1 % lost",
+        bulk.udp_search, "packets_per_s", "packets/s", DATAGRAMS),
+    Row("direct-idle-memory", "relay", "http", "Memory of an idle relayed connection",
+        asking.idle_memory, "bytes_each", "bytes", RELAYS),
+    Row("direct-bind", "relay", None, "Direct relay, until 10,000 ports are bound",
+        asking.bind_ports, "seconds", "s", ["haproxy-ports", "nginx-ports"]),
+    # The table that QMux publishes for itself.
+    Row("table-discard-tcp", "tunnel", "discard", "Discard, TCP",
+        bulk.discard, "gbit_s", "Gbit/s", TUNNELS),
+    Row("table-discard-udp", "tunnel", "discard", "Discard, UDP, 1200 bytes, what arrived",
+        lambda b, s: bulk.discard(b, s, True), "gbit_s", "Gbit/s", TUNNELS),
+    Row("table-tcp-1", "tunnel", "iperf3", "iperf3 TCP, 1 stream",
+        bulk.sampled(bulk.tcp_bulk), "gbit_s", "Gbit/s", TUNNELS + ["direct"]),
+    Row("table-tcp-2", "tunnel", "iperf3", "iperf3 TCP, 2 streams",
+        bulk.sampled(lambda b, s: bulk.tcp_bulk(b, s, streams=2)), "gbit_s", "Gbit/s",
+        TUNNELS + ["direct"]),
+    Row("table-tcp-4", "tunnel", "iperf3", "iperf3 TCP, 4 streams",
+        bulk.sampled(lambda b, s: bulk.tcp_bulk(b, s, streams=4)), "gbit_s", "Gbit/s",
+        TUNNELS + ["direct"]),
+    Row("table-udp-1", "tunnel", "iperf3", "iperf3 UDP unlimited, 1 stream, what arrived",
+        bulk.sampled(lambda b, s: bulk.udp_streams(b, s, 1)), "gbit_s", "Gbit/s", TUNNELS),
+    Row("table-udp-2", "tunnel", "iperf3", "iperf3 UDP unlimited, 2 streams, what arrived",
+        bulk.sampled(lambda b, s: bulk.udp_streams(b, s, 2)), "gbit_s", "Gbit/s", TUNNELS),
+    # A wire that loses or delays, beside one plain TCP connection over the same wire.
+    Row("wire-delay30", "tunnel", "iperf3", "30 ms, no loss, one TCP stream, beside plain TCP",
+        bulk.tcp_bulk, "gbit_s", "Gbit/s", ["direct"]),
+    Row("wire-loss0.1", "tunnel", "iperf3", "30 ms, 0.1 % lost, one TCP stream, beside plain TCP",
+        bulk.tcp_bulk, "gbit_s", "Gbit/s", ["direct"]),
+    Row("wire-loss1", "tunnel", "iperf3", "30 ms, 1 % lost, one TCP stream, beside plain TCP",
+        bulk.tcp_bulk, "gbit_s", "Gbit/s", ["direct"]),
 ]  # fmt: skip
+
+STANDARD = [row.name for row in ROWS if row.standard]
+
+
+def path_of(row, default):
+    """The wire rows bring their own path."""
+    return row.name[len("wire-") :] if row.name.startswith("wire-") else default
+
+
+# What is promised: (row, figure, peer, "at least" or "at most", bound).
+GOALS = [
+    ("tunnel-tcp-up", "gbit_s", "rathole-tls", "at least", 1.5),
+    ("tunnel-tcp-up", "cpu_s_per_gb", "rathole-tls", "at most", 0.7),
+    ("tunnel-tcp-up", "gbit_s", "qmux", "at least", 3.0),
+    ("tunnel-tcp-down", "gbit_s", "rathole-tls", "at least", 1.5),
+    ("tunnel-tcp-down", "cpu_s_per_gb", "rathole-tls", "at most", 0.7),
+    ("tunnel-tcp-down", "gbit_s", "qmux", "at least", 3.0),
+    ("direct-tcp-1", "gbit_s", "haproxy", "at least", 1.0),
+    ("direct-tcp-1", "gbit_s", "nginx-64k", "at least", 1.0),
+    ("direct-tcp-1", "cpu_s_per_gb", "haproxy", "at most", 1.0),
+    ("direct-tcp-1", "cpu_s_per_gb", "nginx-64k", "at most", 1.0),
+    ("direct-tcp-4", "gbit_s", "haproxy", "at least", 1.0),
+    ("direct-tcp-4", "gbit_s", "nginx-64k", "at least", 1.0),
+] + [
+    (row, figure, peer, "at least", bound)
+    for row, figure, bound in (("tunnel-requests", "per_s", 1.3), ("tunnel-connections", "per_s", 2.0))
+    for peer in TUNNELS
+]

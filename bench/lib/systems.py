@@ -4,6 +4,7 @@ A tunnel takes users on USER_PORT and brings them to the service on SERVICE_PORT
 same without a tunnel.  Configuration files stand in bench/peers/, with the reason of each line."""
 
 import os
+import re
 import shutil
 import string
 import subprocess
@@ -11,15 +12,17 @@ import subprocess
 from lib.process import Process, await_answer
 
 USER_PORT, SERVICE_PORT, TUNNEL_PORT = 7000, 7001, 7443
+FIRST_PORT, LAST_PORT = 10000, 19999
+COUNTED = re.compile(r"counted\b.*\bname=(\w+) value=(\d+)")
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 class System:
     """name; kind: tunnel, relay or direct; parts: (role, binary, template, arguments)."""
 
-    def __init__(self, name, kind, parts, needs=(), certs=None, udp=True):
+    def __init__(self, name, kind, parts, needs=(), certs=None):
         self.name, self.kind, self.parts = name, kind, parts
-        self.needs, self.certs, self.udp = needs, certs, udp
+        self.needs, self.certs = needs, certs
         self.processes = []
 
     def missing(self, binaries):
@@ -28,26 +31,55 @@ class System:
                 return f"no binary of {need}"
         return None
 
-    def start(self, binaries, folder, cores, values):
+    def prepare(self, binaries, folder, values):
+        """Writes its files; the commands that start it, by role."""
         folder = os.path.join(folder, self.name)
         os.makedirs(folder, exist_ok=True)
         values = dict(values, folder=folder)
         if self.certs:
             self.certs(binaries, folder)
-        self.processes = []
+        commands = []
         for role, binary, template, arguments in self.parts:
             filled = os.path.join(folder, os.path.basename(template))
             with open(os.path.join(HERE, "peers", template)) as source:
                 text = string.Template(source.read()).substitute(values)
             with open(filled, "w") as out:
                 out.write(text)
-            command = [binaries[binary]] + [word.replace("{file}", filled) for word in arguments]
-            self.processes.append(
-                Process(f"{self.name}-{role}", command, cores[role], folder)
-            )
+            words = [binaries[binary]] + [word.replace("{file}", filled) for word in arguments]
+            commands.append((role, words, folder))
+        return commands
+
+    def start(self, binaries, folder, cores, values, far=None):
+        """The client stands on the far side of the path, all else on the near one."""
+        self.processes = []
+        for role, words, folder in self.prepare(binaries, folder, values):
+            space = far if role == "client" else None
+            self.processes.append(Process(f"{self.name}-{role}", words, cores[role], folder, space))
 
     def pids(self):
-        return {process.name: process.pid for process in self.processes}
+        """By role."""
+        return {process.name[len(self.name) + 1 :]: process.pid for process in self.processes}
+
+    def lacks(self, binaries, folder, values):
+        """What of its configuration our binary does not know yet; None when it knows all."""
+        if self.needs != ["qmux-uring"]:
+            return None
+        for _, words, _ in self.prepare(binaries, folder, values):
+            done = subprocess.run(
+                [words[0], "check", words[-1]], capture_output=True, text=True, check=False
+            )
+            if "not in this version" in done.stdout + done.stderr:
+                return "not in this version"
+        return None
+
+    def counters(self):
+        """What ours counted, by role; known once it has ended."""
+        found = {}
+        for process in self.processes:
+            lines = COUNTED.findall(process.words(100000))
+            if lines:
+                found[process.name[len(self.name) + 1 :]] = {n: int(v) for n, v in lines}
+        return found
 
     def await_service(self, request=b""):
         await_answer(USER_PORT, self.processes, request=request)
@@ -55,7 +87,6 @@ class System:
     def stop(self):
         for process in reversed(self.processes):
             process.stop()
-        self.processes = []
 
 
 class Direct(System):
@@ -65,7 +96,7 @@ class Direct(System):
         super().__init__("direct", "direct", [])
 
     def await_service(self, request=b""):
-        await_answer(SERVICE_PORT, [], request=request)
+        pass
 
 
 def own_certs(binaries, folder):
@@ -111,6 +142,9 @@ def all_systems():
             for role, binary, template in zip(pair, binaries, templates)
         ]
         return System(name, "tunnel", parts, needs, certs)
+
+    def relay(name, binary, template, arguments):
+        return System(name, "relay", [("relay", binary, template, arguments)], [binary])
 
     both = lambda name: [name, name]  # noqa: E731
     files = lambda name, ending: [f"{name}-server.{ending}", f"{name}-client.{ending}"]  # noqa: E731
@@ -167,32 +201,23 @@ def all_systems():
             openssl_certs,
         ),
         qmux,
-        System(
-            "qmux-uring-direct",
-            "relay",
-            [("relay", "qmux-uring", "qmux-uring-direct.ini", ["{file}"])],
-            ["qmux-uring"],
-        ),
-        System(
-            "haproxy",
-            "relay",
-            [("relay", "haproxy", "haproxy.cfg", ["-db", "-f", "{file}"])],
-            ["haproxy"],
-            udp=False,
-        ),
-        System(
-            "nginx-64k",
-            "relay",
-            [("relay", "nginx", "nginx-64k.conf", ["-c", "{file}"])],
-            ["nginx"],
-        ),
+        relay("qmux-uring-direct", "qmux-uring", "qmux-uring-direct.ini", ["{file}"]),
+        relay("haproxy", "haproxy", "haproxy.cfg", ["-db", "-f", "{file}"]),
+        relay("haproxy-splice", "haproxy", "haproxy-splice.cfg", ["-db", "-f", "{file}"]),
+        relay("nginx-16k", "nginx", "nginx-16k.conf", ["-c", "{file}"]),
+        relay("nginx-64k", "nginx", "nginx-64k.conf", ["-c", "{file}"]),
+        relay("qmux-uring-ports", "qmux-uring", "qmux-uring-ports.ini", ["{file}"]),
+        relay("haproxy-ports", "haproxy", "haproxy-ports.cfg", ["-db", "-f", "{file}"]),
+        relay("nginx-ports", "nginx", "nginx-ports.conf", ["-c", "{file}"]),
     ]
     return {system.name: system for system in systems}
 
 
-def find_binaries(given):
-    """Names to paths: what --peer gave, then what the machine has."""
-    names = ["qmux-uring", "rathole", "frps", "frpc", "qmux", "haproxy", "nginx", "iperf3", "wrk", "openssl"]
+def find_binaries(given, tools):
+    """Names to paths: what --peer gave, our tools, then what the machine has."""
+    names = "qmux-uring rathole frps frpc qmux haproxy nginx iperf3 wrk openssl".split()
     found = {name: shutil.which(name) or shutil.which(f"/usr/sbin/{name}") for name in names}
+    for name in ("bench-load", "bench-stage", "bench-wire"):
+        found[name] = os.path.join(tools, name)
     found.update(given)
     return found

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# run.sh layers|words|format|tidy|cppcheck|shell BUILD - one look at the sources; silent is clean.
+# run.sh layers|words|format|tidy|cppcheck|shell|claims BUILD - one look at the sources; silent is clean.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/../.."
@@ -24,6 +24,7 @@ case $1 in
     layers) exec python3 "$here/layers.py" ;;
     words) words ;;
     format) ours '*.c' '*.h' | xargs "$(command -v clang-format-14 || echo clang-format)" --dry-run -Werror ;;
+    claims) exec python3 "$here/claims.py" "$build" ;;
     tidy) exec python3 "$here/tidy.py" "$build" ;;
     cppcheck)
         mkdir -p "$build/cppcheck"

@@ -64,7 +64,7 @@ def check_opens_nothing_and_says_nothing_wrong_of_a_good_file(lab):
 
 @scenario
 def what_is_not_in_this_version_is_an_error(lab):
-    lab.write("later.ini", "[server]\n[admin]\nsocket = /run/x.sock\n")
+    lab.write("later.ini", "[server]\n[grant pods]\nidentity = a\n")
     answers(lab, 2, r"later\.ini:\d+: not in this version", "check", "later.ini")
 
 

@@ -2,10 +2,12 @@
 the access log."""
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
 import struct
+import subprocess
 import time
 
 from ends import (LOOPBACK, DatagramService, DatagramUser, Service, connect, echo, echo_once,
@@ -250,6 +252,35 @@ def who_a_header_names_is_let_in_or_not(lab):
     _, stage = proxied(lab, listener="deny = 192.0.2.0/24\n")
     assert say(stage.address, b"PROXY TCP4 192.0.2.1 127.0.0.1 1 2\r\nx") is None
     assert say(stage.address, b"PROXY TCP4 192.0.3.1 127.0.0.1 1 2\r\nx") == b"done"
+
+
+def other_reader(lab):
+    """A program that reads PROXY headers with a library that is not ours."""
+    if not shutil.which("go"):
+        raise Skip("not measured: there is no go")
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "proxyproto")
+    program = lab.path("proxyproto")
+    built = subprocess.run(["go", "build", "-o", program, "."], cwd=source, check=False, timeout=90,
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if built.returncode:
+        raise Skip(f"not measured: {built.stdout.strip()}")
+    return program
+
+
+@scenario
+def an_independent_reader_understands_our_headers(lab):
+    program = other_reader(lab)
+    for version, name in ((1, b"PROXY TCP4 192.0.2.1 198.51.100.2 40000 443\r\n"),
+                          (2, b"PROXY TCP6 2001:db8::1 2001:db8::2 40000 443\r\n")):
+        service, stage = proxied(lab, backend=f"send_proxy = v{version}\n")
+        assert say(stage.address, name + b"hello") == b"done"
+        read = subprocess.run([program], input=service.result(), stdout=subprocess.PIPE,
+                              check=False, timeout=15).stdout.decode()
+        ends = {1: "192.0.2.1:40000 198.51.100.2:443",
+                2: "[2001:db8::1]:40000 [2001:db8::2]:443"}[version]
+        assert read == f"{version} false {ends} hello\n", read
+        lab.close_ends()
+        lab.programs.pop().stop()
 
 
 # ---- UDP ----

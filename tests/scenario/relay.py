@@ -115,6 +115,20 @@ def a_reset_by_the_service_reaches_the_user_as_a_reset(lab, set_stage):
             pass
 
 
+def held_back(stage, sent, before):
+    """Awaits that sent[0] stands still, and looks at what that costs."""
+    last, still = -1, 0
+
+    def stands_still():
+        nonlocal last, still
+        last, still = sent[0], still + 1 if sent[0] == last else 0
+        return last and still > 25  # half a second without a byte
+    until(stands_still, "the writer is held back")
+    grown = sum(program.memory() for program in stage.programs) - before
+    assert last < 40 * MIB, f"{last} bytes were taken while nobody read"
+    assert grown < 48 * MIB, f"memory grew by {grown}"
+
+
 @on_both
 def a_slow_reader_costs_bounded_memory_and_loses_nothing(lab, set_stage):
     size, sent = 64 * MIB, [0]
@@ -128,20 +142,33 @@ def a_slow_reader_costs_bounded_memory_and_loses_nothing(lab, set_stage):
     stage = set_stage(service.address)
     before = sum(program.memory() for program in stage.programs)
     with connect(stage.address) as user:
-        settled = [0]
-
-        def stands_still():
-            now, settled[0] = sent[0], settled[0] + 1 if sent[0] == stands_still.last else 0
-            stands_still.last = now
-            return now and settled[0] > 25  # half a second without a byte
-        stands_still.last = -1
-        until(stands_still, "the service is held back")
-        held = sent[0]
-        grown = sum(program.memory() for program in stage.programs) - before
-        assert held < 40 * MIB, f"{held} bytes left the service while nobody read"
-        assert grown < 48 * MIB, f"memory grew by {grown}"
+        held_back(stage, sent, before)
         check_stream("slow", receive_all(user), size)
     assert service.result() is True
+
+
+@on_both
+def a_slow_service_costs_bounded_memory_and_loses_nothing(lab, set_stage):
+    size, sent, may_read = 64 * MIB, [0], threading.Event()
+
+    def waits(sock):
+        may_read.wait()
+        return receive_all(sock)
+    service = lab.add(Service(waits))
+    stage = set_stage(service.address)
+    before = sum(program.memory() for program in stage.programs)
+    with connect(stage.address) as user:
+        def pours():
+            data = keyed("slow", size)
+            while sent[0] < size:
+                sent[0] += user.send(data[sent[0]:sent[0] + MIB])
+            user.shutdown(socket.SHUT_WR)
+        pourer = threading.Thread(target=pours, daemon=True)
+        pourer.start()
+        held_back(stage, sent, before)
+        may_read.set()
+        check_stream("slow", service.result(), size)
+        pourer.join()
 
 
 @on_both
@@ -249,3 +276,20 @@ def many_short_connections_one_after_another_leave_nothing(lab, set_stage):
     for thread in threads:
         thread.join()
     assert not errors, errors
+
+
+@on_both
+def ten_thousand_connections_opened_and_dropped_leave_nothing(lab, set_stage):
+    stage = set_stage(lab.add(Service(echo)).address)
+
+    def drop(count):
+        for _ in range(count):
+            reset(connect(stage.address))  # whatever has become of it behind the listener
+    drop(2000)
+    before = [program.memory() for program in stage.programs]
+    drop(8000)
+    for program, was in zip(stage.programs, before):
+        until(lambda p=program, w=was: p.memory() - w < 8 * MIB or lab.sanitized(p),
+              f"{program.name} gives its memory back")
+    until(lambda: is_served(stage.address), "it serves on, once the last of them is through")
+    echo_once(stage.address)

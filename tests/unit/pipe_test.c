@@ -72,3 +72,24 @@ TEST(a_refused_pipe_or_allocation_leaves_nothing_behind)
     mem_fail_at(0);
     pipes_release(&pipes);
 }
+
+TEST(a_pipe_that_nobody_needed_between_two_trims_is_closed)
+{
+    struct pipes pipes;
+    struct pipe *first, *second;
+
+    pipes_init(&pipes, &os_linux);
+    first = pipe_take(&pipes);
+    second = pipe_take(&pipes);
+    check(first && second);
+    pipe_give(&pipes, first);
+    pipe_give(&pipes, second);
+    pipes_trim(&pipes); /* both came back since the last one: they stay */
+    check(pipes.count == 2);
+    pipe_give(&pipes, pipe_take(&pipes)); /* one is still needed now and then */
+    pipes_trim(&pipes);
+    check(pipes.count == 1);
+    pipes_trim(&pipes);
+    check(pipes.count == 0);
+    pipes_release(&pipes);
+}

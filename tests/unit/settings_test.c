@@ -15,6 +15,7 @@ static const struct fixture {
 } fixtures[] = {
     {"server",   "[server]",       {NULL}                                             },
     {"log",      "[log]",          {NULL}                                             },
+    {"admin",    "[admin]",        {NULL}                                             },
     {"tls",      "[tls edge]",     {"cert = c", "key = k", "ca = a"}                  },
     {"tunnel",   "[tunnel pods]",  {"listen = 127.0.0.1:1", "tls = edge", "allow = a"}},
     {"listener", "[listener web]", {"bind = 127.0.0.1:2", "backend = api"}            },
