@@ -110,6 +110,7 @@ struct member {
     _Atomic uint32_t failed;   /* in a row */
     _Atomic uint32_t ejected;  /* in a row */
     _Atomic uint64_t out_until_ns;
+    _Atomic bool probed; /* and what came of it is not known yet */
     _Atomic uint64_t ejections;
     struct grace grace;
     struct mail mail; /* asks the owner whether it has ended */
@@ -121,9 +122,11 @@ struct member {
  * it on the new worker before it is dropped on the old one. */
 void member_hold(struct member *member, struct worker *worker);
 void member_drop(struct member *member, struct worker *worker);
-/* What came of an open: so many failures in a row eject it, one success lets it back. */
-void member_failed(struct member *member, struct worker *worker);
-void member_succeeded(struct member *member);
+/* What came of an open: so many failures in a row eject it, one success lets it back.  Failures
+ * that are our own (no memory, no descriptors) say nothing of it.  True: it is out, or back, just
+ * now. */
+bool member_failed(struct member *member, struct worker *worker, enum reason reason);
+bool member_succeeded(struct member *member);
 static inline bool member_is_at(const struct member *member, uint32_t worker)
 {
     uint64_t places = atomic_load_explicit(&member->places, memory_order_acquire);
@@ -134,10 +137,24 @@ static inline struct member_load *member_load(struct member *member, const struc
 {
     return &member->loads[worker->index];
 }
+/* What a worker's sessions moved to and from it: that worker's alone. */
+static inline struct traffic *member_traffic(struct member *member, const struct worker *worker)
+{
+    return &member->loads[worker->index].traffic;
+}
 /* Sums over workers. */
 uint32_t member_active(const struct member *member);
 uint64_t member_total(const struct member *member);
 uint64_t member_failures(const struct member *member);
+static inline enum member_state member_state(const struct member *member)
+{
+    return atomic_load_explicit(&member->state, memory_order_relaxed);
+}
+/* How often in a row it was ejected since it last served. */
+static inline uint32_t member_ejected(const struct member *member)
+{
+    return atomic_load_explicit(&member->ejected, memory_order_relaxed);
+}
 
 enum balance {
     BALANCE_ROUND_ROBIN, /* exact on each worker, weights interleaved */
@@ -181,6 +198,7 @@ struct pick {
     bool here;                 /* only members that can be opened on this worker */
     const struct member *tried[PICK_TRIED_MAX];
     uint32_t tried_count;
+    bool met_full; /* one was passed over for its max_conn; set by backend_pick */
 };
 /* A member, held for the caller and noted in `pick`; NULL when none is left.  Of all tiers fit ones
  * come first, then suspect ones, then ejected ones: trying is better than refusing. */

@@ -24,38 +24,54 @@ bool member_probe(struct member *member, uint64_t now_ns)
 
     if (!until_ns)
         return true;
-    return until_ns <= now_ns && atomic_compare_exchange_strong(&member->out_until_ns, &until_ns,
-                                                                now_ns + eject_length_ns(member));
+    if (until_ns > now_ns || !atomic_compare_exchange_strong(&member->out_until_ns, &until_ns,
+                                                             now_ns + eject_length_ns(member)))
+        return false;
+    atomic_store(&member->probed, true);
+    return true;
+}
+
+static bool reason_is_ours(enum reason reason)
+{
+    return reason == REASON_NO_MEMORY || reason == REASON_NO_DESCRIPTORS ||
+           reason == REASON_SYSTEM || reason == REASON_LIMIT || reason == REASON_SHUTDOWN;
 }
 
 /* Sessions that began before an ejection and fail during it say nothing new: only failures that are
  * as many again lengthen it, or the one of a probe. */
-void member_failed(struct member *member, struct worker *worker)
+bool member_failed(struct member *member, struct worker *worker, enum reason reason)
 {
     struct member_load *load = &member->loads[worker->index];
     uint32_t after = member->options->eject_after;
+    bool enough;
 
+    if (reason_is_ours(reason))
+        return false;
     atomic_store_explicit(&load->failures,
                           atomic_load_explicit(&load->failures, memory_order_relaxed) + 1,
                           memory_order_relaxed);
     if (!after)
-        return;
-    if (atomic_fetch_add(&member->failed, 1) + 1 < after && !atomic_load(&member->ejected))
-        return;
+        return false;
+    enough = atomic_fetch_add(&member->failed, 1) + 1 >= after;
+    if (!atomic_exchange(&member->probed, false) && !enough)
+        return false;
     atomic_store(&member->failed, 0);
     atomic_fetch_add(&member->ejected, 1);
     atomic_fetch_add(&member->ejections, 1);
     atomic_store(&member->out_until_ns, worker->now_ns + eject_length_ns(member));
+    return true;
 }
 
-void member_succeeded(struct member *member)
+bool member_succeeded(struct member *member)
 {
     if (!member->options->eject_after)
-        return;
+        return false;
     if (atomic_load_explicit(&member->failed, memory_order_relaxed))
         atomic_store(&member->failed, 0);
-    if (!atomic_load_explicit(&member->ejected, memory_order_relaxed))
-        return;
-    atomic_store(&member->ejected, 0);
+    if (!atomic_load_explicit(&member->ejected, memory_order_relaxed) ||
+        !atomic_exchange(&member->ejected, 0))
+        return false;
     atomic_store(&member->out_until_ns, 0);
+    atomic_store(&member->probed, false);
+    return true;
 }

@@ -6,7 +6,7 @@ enum rank { RANK_READY, RANK_SUSPECT, RANK_OUT, RANK_COUNT, RANK_NEVER };
 struct search {
     const struct pool_table *table;
     const struct pool_tier *tier;
-    const struct pick *pick;
+    struct pick *pick;
     struct pool_cursor *cursor;
     uint32_t *next; /* of the cursor: where this tier's search begins */
     enum rank rank;
@@ -34,8 +34,10 @@ static struct member *search_at(const struct search *search, uint32_t index)
     if (search->pick->here && !member_is_at(member, search->pick->worker->index))
         return NULL;
     if (member->max_conn &&
-        atomic_load_explicit(&member->taken, memory_order_relaxed) >= member->max_conn)
+        atomic_load_explicit(&member->taken, memory_order_relaxed) >= member->max_conn) {
+        search->pick->met_full = true;
         return NULL;
+    }
     for (uint32_t i = 0; i < search->pick->tried_count; i++)
         if (search->pick->tried[i] == member)
             return NULL;

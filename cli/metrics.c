@@ -172,15 +172,15 @@ static void metrics_listeners(struct writer *out, const struct status *status)
 
 /* ---- backends and their servers ---- */
 
-static uint64_t members_active(const struct status_member *member)
+static uint64_t status_active(const struct status_member *member)
 {
     return member->active;
 }
-static uint64_t members_total(const struct status_member *member)
+static uint64_t status_total(const struct status_member *member)
 {
     return member->total;
 }
-static uint64_t members_failures(const struct status_member *member)
+static uint64_t status_failures(const struct status_member *member)
 {
     return member->failures;
 }
@@ -198,13 +198,13 @@ static const struct {
     uint64_t (*value)(const struct status_member *member);
 } member_families[] =
     {
-        {"member_sessions",       "gauge",   "Sessions on a server now",         members_active  },
-        {"member_sessions_total", "counter", "Sessions that a server was given", members_total   },
-        {"member_failures_total", "counter", "Sessions that a server failed",    members_failures},
+        {"member_sessions",       "gauge",   "Sessions on a server now",         status_active  },
+        {"member_sessions_total", "counter", "Sessions that a server was given", status_total   },
+        {"member_failures_total", "counter", "Sessions that a server failed",    status_failures},
         {"member_up",             "gauge",   "1 while a server is fit",          member_fit     },
 },
   backend_families[] = {
-      {"backend_sessions", "gauge", "Sessions on all members now", members_active},
+      {"backend_sessions", "gauge", "Sessions on all members now", status_active},
       {"backend_members", "gauge", "Members there are", member_one},
       {"backend_members_fit", "gauge", "Members that are fit", member_fit},
 };

@@ -19,6 +19,9 @@
     ROW(SESSIONS_FAILED,           "connections ended by an error")                                \
     ROW(OPENS_RETRIED,             "opens tried on another member")                                \
     ROW(OPENS_FAILED,              "opens that no member took")                                    \
+    ROW(LIMIT_MAX_CONN,            "picks that passed over a server: its max_conn reached")        \
+    ROW(EJECTIONS,                 "servers ejected, or for longer, for failing in a row")         \
+    ROW(EJECTIONS_ENDED,           "ejected servers that came back")                               \
     ROW(BYTES_IN,                  "bytes from users")                                             \
     ROW(BYTES_OUT,                 "bytes to users")                                               \
     ROW(SPLICES_ENTERED,           "directions of connections that moved to splice")               \

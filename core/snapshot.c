@@ -10,8 +10,9 @@ static struct reader {
     alignas(128) _Atomic uint64_t turns;
     _Atomic bool taken;
 } readers[READERS_MAX];
-static _Atomic uint32_t reader_count, graces;
+static _Atomic uint32_t reader_count;
 static _Thread_local struct reader *self;
+static _Thread_local bool asleep;
 
 void snapshot_join(void)
 {
@@ -47,12 +48,16 @@ void snapshot_sleep(void)
         return;
     reader_passes();
     urcu_qsbr_thread_offline();
+    asleep = true;
 }
 
+/* For one that is awake it would be a turn that tells nobody: who waits for it would go on. */
 void snapshot_wake(void)
 {
-    if (self)
-        urcu_qsbr_thread_online();
+    if (!asleep)
+        return;
+    asleep = false;
+    urcu_qsbr_thread_online();
 }
 
 void snapshot_leave(void)
@@ -68,7 +73,7 @@ static void grace_arrived(struct mail *mail)
 {
     struct grace *grace = container_of(mail, struct grace, mail);
 
-    atomic_fetch_sub(&graces, 1);
+    atomic_fetch_sub(&atomic_load(&grace->owner)->graces, 1);
     grace->passed(grace);
 }
 
@@ -91,11 +96,11 @@ void grace_begin(struct grace *grace, struct worker *owner, grace_fn *passed)
     grace->passed = passed;
     grace->mail.run = grace_arrived;
     atomic_store(&grace->owner, owner);
-    atomic_fetch_add(&graces, 1);
+    atomic_fetch_add(&owner->graces, 1);
     urcu_qsbr_call_rcu(&grace->head, grace_passed);
 }
 
-bool grace_pending(void)
+bool grace_pending(const struct worker *owner)
 {
-    return atomic_load(&graces) > 0;
+    return atomic_load(&owner->graces) > 0;
 }

@@ -28,7 +28,7 @@ struct grace {
 /* passed() is called on the owner's thread, by mail.  Where no other thread reads there is nothing
  * to wait for, and it is called at once; only there the owner may be NULL. */
 void grace_begin(struct grace *grace, struct worker *owner, grace_fn *passed);
-/* Some grace's passed() is still to come: its owner must go on turning. */
-bool grace_pending(void);
+/* Some passed() of this owner's is still to come: it must go on turning.  On its thread. */
+bool grace_pending(const struct worker *owner);
 
 #endif

@@ -127,6 +127,8 @@ void worker_release(struct worker *worker)
     if (!worker_drain(worker))
         return;
     must(list_empty(&worker->tasks));
+    while (atomic_load(&worker->posting)) /* its mail ran already; it is about to return */
+        worker->os->yield(worker->os);
     worker->os->close(worker->os, worker->event_fd);
     ring_group_close(worker->ring, &worker->udp_group);
     ring_group_close(worker->ring, &worker->tcp_group);
@@ -149,11 +151,13 @@ void worker_defer(struct worker *worker, struct task *task)
  * at the stack: one of the two sees the other. */
 void worker_post(struct worker *worker, struct mail *mail)
 {
+    atomic_fetch_add(&worker->posting, 1);
     mail->next = atomic_load_explicit(&worker->mailbox, memory_order_relaxed);
     while (!atomic_compare_exchange_weak(&worker->mailbox, &mail->next, mail))
         ;
     if (atomic_exchange(&worker->asleep, false))
         worker->os->event_ring(worker->os, worker->event_fd);
+    atomic_fetch_sub(&worker->posting, 1);
 }
 
 static bool worker_has_mail(struct worker *worker)
@@ -279,7 +283,7 @@ int worker_turn(struct worker *worker, uint64_t deadline_ns)
 static bool worker_is_done(struct worker *worker)
 {
     return worker->stopping && ring_busy(worker->ring) == (uint32_t)worker->event_op.busy &&
-           list_empty(&worker->tasks) && !worker_has_mail(worker);
+           list_empty(&worker->tasks) && !worker_has_mail(worker) && !grace_pending(worker);
 }
 
 int worker_run(struct worker *worker)

@@ -71,6 +71,8 @@ struct worker {
     /* Mailbox. */
     _Atomic(struct mail *) mailbox;
     _Atomic bool asleep;
+    _Atomic uint32_t posting; /* threads inside worker_post */
+    _Atomic uint32_t graces;  /* the snapshot's: mails that are still to come from it */
     int event_fd;
     uint64_t event_value;
     struct op event_op;

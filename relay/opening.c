@@ -4,6 +4,7 @@
 
 #include "core/mem.h"
 #include "core/state.h"
+#include "relay/choice.h"
 
 enum { OPENING_KEEP_MAX = 64 * 1024 };
 
@@ -188,7 +189,7 @@ static void opening_confirmed(struct open_request *request)
 
     must(opening->state == OPENING_TALKING);
     opening_move(opening, OPENING_OVER);
-    member_succeeded(opening->member);
+    choice_succeeded(opening->options.pool, opening->member, opening->options.worker);
     opening->reason = REASON_DONE;
     opening_finish(opening);
 }
@@ -202,7 +203,7 @@ static void opening_failed(struct open_request *request, enum reason reason, boo
         return;
     }
     opening->reason = reason;
-    member_failed(opening->member, opening->options.worker);
+    choice_failed(opening->options.pool, opening->member, opening->options.worker, reason);
     opening->backend = NULL;
     if (!may_replay || opening->pick.tried_count > opening->options.retries) {
         opening_fail(opening, reason);
@@ -233,7 +234,7 @@ static void opening_run(struct task *task)
         return;
     }
     if (!opening->member)
-        opening->member = backend_pick(opening->options.pool, &opening->pick);
+        opening->member = choice_pick(opening->options.pool, &opening->pick);
     if (!opening->member) {
         opening_fail(opening, opening->reason);
         return;

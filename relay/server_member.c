@@ -63,6 +63,8 @@ static void server_member_ask(struct server_member *server);
 
 static bool server_member_is_stale(const struct server_member *server)
 {
+    if (server->server->host.addr.length)
+        return false;
     return !server->resolved_ns || server->worker->now_ns - server->resolved_ns > server->ttl_ns;
 }
 
@@ -128,7 +130,7 @@ static bool server_open_goes_on(struct server_open *open)
         server_open_connect(open);
         return true;
     }
-    if (!server->server->host.addr.length && server_member_is_stale(server))
+    if (server_member_is_stale(server))
         server_member_ask(server);
     return false;
 }
@@ -179,8 +181,8 @@ static void server_open_connected(struct tcp_connect *connect, struct stream *st
         return;
     }
     open->stream = stream;
-    if (!proxy_send(open->member->worker, stream, open->member->backend->send_proxy,
-                    &request->source, &request->destination)) {
+    if (!proxy_send(open->worker, stream, open->member->backend->send_proxy, &request->source,
+                    &request->destination)) {
         server_open_discard(open, REASON_NO_MEMORY);
         return;
     }
@@ -219,7 +221,8 @@ static void server_member_resolved(struct resolve_request *resolve)
 
     server->asked = false;
     server->resolved_ns = server->worker->now_ns;
-    server->ttl_ns = ttl_s * 1000000000ull;
+    server->ttl_ns =
+        server->backend->resolve_ns ? server->backend->resolve_ns : ttl_s * 1000000000ull;
     if (!resolve->error) {
         server->addr_count = resolve->count;
         server->addr_next = 0;
@@ -267,7 +270,7 @@ static int server_member_open(struct member *member, struct worker *worker,
     server->open_count++;
     list_init(&open->link);
     task_init(&open->task, server_open_task);
-    if (server_member_is_stale(server) && !server->addr_count)
+    if (server_member_is_stale(server)) /* meanwhile the old answer stands */
         server_member_ask(server);
     if (!server->addr_count && server->asked)
         list_append(&server->waiting, &open->link);
@@ -334,9 +337,9 @@ static struct datagram_end *server_member_open_datagrams(struct member *member,
     struct addr addr;
     int error;
 
+    if (server_member_is_stale(server)) /* meanwhile the old answer stands */
+        server_member_ask(server);
     if (!server->addr_count) {
-        if (server_member_is_stale(server))
-            server_member_ask(server);
         *reason = REASON_NAME_UNKNOWN;
         return NULL;
     }

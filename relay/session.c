@@ -110,7 +110,7 @@ static void session_opened(void *context, const struct opened *opened)
     pump_start(&session->splice.pump, frame->worker, opened->user, opened->backend, &frame->limits,
                session_pumped);
     session->splice.pump.listener_traffic = frame->traffic;
-    session->splice.pump.member_traffic = &member_load(opened->member, frame->worker)->traffic;
+    session->splice.pump.member_traffic = member_traffic(opened->member, frame->worker);
     pump_moved(&session->splice.pump, opened->user, opened->user_bytes);
     session->splice.pump.client_ended = opened->user_ended;
     splice_start(&session->splice, frame->zero_copy);

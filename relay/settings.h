@@ -135,6 +135,7 @@ struct backend_settings {
     struct backend_server *servers;
     uint32_t server_count;
     uint64_t connect_timeout_ns, keepalive_ns, eject_ns, eject_max_ns;
+    uint64_t resolve_ns;           /* 0: as long as the record says */
     uint32_t retries, eject_after; /* eject_after 0: never */
     char tcp_congestion[16];
     enum send_proxy send_proxy;

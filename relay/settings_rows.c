@@ -231,6 +231,10 @@ static const struct option backend_options[] = {
            RELOAD_NEW, "How long that while is, doubled each time it fails again."),
     OPTION(duration, backend_settings, eject_max_ns, "eject_max", "5m", 10 * OPTION_MS,
            24 * OPTION_HOUR, RELOAD_NEW, "What it grows to."),
+    OPTION(duration, backend_settings, resolve_ns, "resolve_interval", "auto", OPTION_SECOND,
+           24 * OPTION_HOUR, RELOAD_NEW,
+           "How long a resolved name is used before it is asked for again; auto: its TTL.",
+           .choices = auto_or_number),
     OPTION(name, backend_settings, tcp_congestion, "tcp_congestion", "cubic", 1, 15, RELOAD_NEW,
            "Congestion control towards servers."),
     OPTION(duration, backend_settings, keepalive_ns, "keepalive", "60s", 0, 9 * OPTION_HOUR,
@@ -242,7 +246,7 @@ static const struct option backend_options[] = {
            .choices = send_proxies_udp),
 };
 static const char *const backend_later[] = {
-    "resolve_interval", "health", "health_path", "health_interval", "health_timeout", "health_delay", "rise", "fall",
+    "health", "health_path", "health_interval", "health_timeout", "health_delay", "rise", "fall",
     NULL};
 
 static const struct option client_options[] = {

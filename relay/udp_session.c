@@ -4,6 +4,7 @@
 
 #include "core/mem.h"
 #include "relay/access.h"
+#include "relay/choice.h"
 
 static const uint64_t refused_every_ns = 100000000ull;
 
@@ -106,7 +107,7 @@ static void udp_session_count(struct udp_session *session, uint32_t in, uint32_t
     const struct udp_sessions_options *options = &session->all->options;
 
     traffic_add(options->traffic, in, out);
-    traffic_add(&member_load(session->member, options->worker)->traffic, in, out);
+    traffic_add(member_traffic(session->member, options->worker), in, out);
     counter_add(options->worker->counters, COUNTER_BYTES_IN, in);
     counter_add(options->worker->counters, COUNTER_BYTES_OUT, out);
 }
@@ -121,7 +122,8 @@ static void udp_session_answered(struct datagram_end *end, const uint8_t *data, 
 
     if (session->closing)
         return;
-    session->datagrams_out++;
+    if (!session->datagrams_out++)
+        choice_succeeded(sessions->options.pool, session->member, sessions->options.worker);
     udp_session_touch(session);
     session->bytes_out += length;
     udp_sender_send(session->sender, &session->source, &session->local, data, length);
@@ -163,11 +165,13 @@ static void udp_session_closed(struct datagram_end *end, enum reason reason)
     struct udp_sessions *sessions = session->all;
 
     udp_session_log(session, reason);
+    if (reason == REASON_REFUSED && !session->datagrams_out)
+        choice_failed(sessions->options.pool, session->member, sessions->options.worker, reason);
     list_remove(&session->link);
     table_remove(&sessions->table, &session->entry);
     udp_source_give(&sessions->sources, session->from);
     datagram_free(end);
-    member_drop(session->member, session->all->options.worker);
+    member_drop(session->member, sessions->options.worker);
     mem_free(session);
     sessions->count--;
     udp_sessions_settle(sessions);
@@ -196,7 +200,7 @@ static struct datagram_end *udp_session_ask(struct udp_sessions *sessions,
         enum reason reason;
         struct datagram_end *far;
 
-        *member = backend_pick(sessions->options.pool, &pick);
+        *member = choice_pick(sessions->options.pool, &pick);
         if (!*member && pick.here) {
             pick.here = false;
             continue;
@@ -206,7 +210,7 @@ static struct datagram_end *udp_session_ask(struct udp_sessions *sessions,
         far = (*member)->ops->open_datagrams(*member, worker, &request, &reason);
         if (far)
             return far;
-        member_failed(*member, worker);
+        choice_failed(sessions->options.pool, *member, worker, reason);
         member_drop(*member, worker);
     }
     return NULL;

@@ -229,10 +229,13 @@ TEST(max_conn_is_exact)
     fakes[0].member.max_conn = 2;
     fakes[1].member.max_conn = 1;
     pool = pool_add(backend_pool_new(&(struct pool_options){.name = "web"}), 2);
-    check(picked(pool) == 0 && picked(pool) == 1 && picked(pool) == 0);
+    check(picked(pool) == 0);
+    check(picked(pool) == 1);
+    check(picked(pool) == 0);
     check(picked(pool) == -1);
     member_drop(&fakes[1].member, &worker);
-    check(picked(pool) == 1 && picked(pool) == -1);
+    check(picked(pool) == 1);
+    check(picked(pool) == -1);
     pool_end(pool);
 }
 
@@ -290,18 +293,18 @@ TEST(failures_in_a_row_eject_and_one_probe_lets_back)
     struct backend_pool *pool = ejecting_pool();
     struct member *bad = &fakes[0].member;
 
-    member_failed(bad, &worker);
-    member_failed(bad, &worker);
-    member_succeeded(bad);
-    member_failed(bad, &worker);
-    member_failed(bad, &worker);
+    check(!member_failed(bad, &worker, REASON_REFUSED));
+    check(!member_failed(bad, &worker, REASON_REFUSED));
+    check(!member_succeeded(bad));
+    check(!member_failed(bad, &worker, REASON_REFUSED));
+    check(!member_failed(bad, &worker, REASON_REFUSED));
     check(picked(pool) == 0);
-    member_failed(bad, &worker);
+    check(member_failed(bad, &worker, REASON_REFUSED));
     check(picked(pool) == 1 && member_failures(bad) == 5 && bad->ejections == 1);
     worker.now_ns += 100;
     check(picked(pool) == 0); /* the probe */
     check(picked(pool) == 1);
-    member_succeeded(bad);
+    check(member_succeeded(bad) && !member_succeeded(bad));
     check(picked(pool) == 0 && picked(pool) == 0);
     pool_end(pool);
 }
@@ -312,9 +315,9 @@ TEST(an_ejection_doubles_up_to_its_longest)
     struct backend_pool *pool = ejecting_pool();
 
     for (int i = 0; i < 2; i++)
-        member_failed(&fakes[0].member, &worker);
+        check(!member_failed(&fakes[0].member, &worker, REASON_REFUSED));
     for (unsigned i = 0; i < ARRAY_COUNT(lengths); i++) {
-        member_failed(&fakes[0].member, &worker);
+        check(member_failed(&fakes[0].member, &worker, REASON_REFUSED));
         worker.now_ns += lengths[i] - 1;
         check(picked(pool) == 1);
         worker.now_ns++;
@@ -328,7 +331,40 @@ TEST(an_ejected_member_is_better_than_none)
     struct backend_pool *pool = ejecting_pool();
 
     for (int i = 0; i < 6; i++)
-        member_failed(&fakes[i % 2].member, &worker);
+        check(member_failed(&fakes[i % 2].member, &worker, REASON_REFUSED) == (i >= 4));
     check(picked(pool) == 0);
+    pool_end(pool);
+}
+
+TEST(sessions_that_fail_during_an_ejection_do_not_lengthen_it)
+{
+    struct backend_pool *pool = ejecting_pool();
+
+    for (int i = 0; i < 5; i++)
+        check(member_failed(&fakes[0].member, &worker, REASON_REFUSED) == (i == 2));
+    worker.now_ns += 100;
+    check(picked(pool) == 0);
+    pool_end(pool);
+}
+
+TEST(failures_of_our_own_eject_nobody)
+{
+    static const enum reason ours[] = {REASON_NO_MEMORY, REASON_NO_DESCRIPTORS, REASON_SYSTEM};
+    struct backend_pool *pool = ejecting_pool();
+
+    for (unsigned i = 0; i < 9; i++)
+        check(!member_failed(&fakes[0].member, &worker, ours[i % ARRAY_COUNT(ours)]));
+    check(picked(pool) == 0 && member_failures(&fakes[0].member) == 0);
+    pool_end(pool);
+}
+
+TEST(a_pick_says_that_it_met_a_member_with_its_max_conn)
+{
+    struct backend_pool *pool = ejecting_pool();
+    struct pick first = {.worker = &worker}, second = {.worker = &worker};
+
+    fakes[0].member.max_conn = 1;
+    check(backend_pick(pool, &first) == &fakes[0].member && !first.met_full);
+    check(backend_pick(pool, &second) == &fakes[1].member && second.met_full);
     pool_end(pool);
 }

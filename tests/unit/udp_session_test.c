@@ -21,6 +21,7 @@ struct far_end {
 static struct scene {
     struct real_worker real;
     struct listener_settings settings;
+    struct traffic traffic;
     struct gate gate;
     struct backend_pool *pool;
     struct member member;
@@ -46,7 +47,7 @@ static void far_free(struct datagram_end *end)
 }
 static const struct datagram_ops far_ops = {far_send, far_stop, far_free};
 
-static struct datagram_end *member_open_datagrams(struct member *member,
+static struct datagram_end *member_open_datagrams(struct member *member, struct worker *worker,
                                                   const struct datagram_request *request,
                                                   enum reason *reason)
 {
@@ -81,10 +82,12 @@ static bool scene_open(uint32_t max, uint32_t max_per_source)
     struct udp_sessions_options options = {.worker = &scene.real.worker,
                                            .gate = &scene.gate,
                                            .next_id = &scene.next_id,
+                                           .id_step = 1,
                                            .listener = "l",
                                            .timeout_ns = OPTION_SECOND,
                                            .max = max,
                                            .max_per_source = max_per_source,
+                                           .traffic = &scene.traffic,
                                            .idle = sessions_idle};
 
     memset(&scene, 0, sizeof(scene));
@@ -92,7 +95,7 @@ static bool scene_open(uint32_t max, uint32_t max_per_source)
         return false;
     scene.fd = sock_udp_bind(&os_linux, &any, false, false);
     scene.sender = udp_sender_new(&scene.real.worker, scene.fd);
-    scene.pool = backend_pool_new("b", BALANCE_ROUND_ROBIN);
+    scene.pool = backend_pool_new(&(struct pool_options){.name = "b"});
     scene.member = (struct member){.ops = &member_ops, .name = "m"};
     options.pool = scene.pool;
     return scene.fd >= 0 && scene.sender && scene.pool &&
