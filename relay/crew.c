@@ -5,14 +5,47 @@
 #include <string.h>
 
 #include "core/mem.h"
+#include "relay/server_member.h"
+
+static int crew_make_pool(struct crew *crew, const struct backend_settings *backend,
+                          struct backend_pool **pool)
+{
+    *pool = backend_pool_new(&(struct pool_options){.name = backend->name,
+                                                    .balance = backend->balance,
+                                                    .owner = crew->by_index[0],
+                                                    .workers = crew->workers,
+                                                    .eject_after = backend->eject_after,
+                                                    .eject_ns = backend->eject_ns,
+                                                    .eject_max_ns = backend->eject_max_ns});
+    if (!*pool)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < backend->server_count; i++) {
+        struct member *member =
+            server_member_new(crew->by_index, crew->workers, backend, &backend->servers[i]);
+
+        if (!member)
+            return -ENOMEM;
+        if (backend_pool_add(*pool, member)) {
+            member->ops->unused(member);
+            return -ENOMEM;
+        }
+    }
+    return 0;
+}
 
 static int crew_make(struct crew *crew)
 {
     const struct settings *settings = crew->settings;
+    int rc = 0;
 
     crew->listeners = mem_new((settings->listener_count + 1) * sizeof(struct listener_share));
     crew->tunnels = mem_new((settings->tunnel_count + 1) * sizeof(struct tunnel_share));
-    return crew->listeners && crew->tunnels ? 0 : -ENOMEM;
+    crew->pools = mem_new((settings->backend_count + 1) * sizeof(struct backend_pool *));
+    if (!crew->listeners || !crew->tunnels || !crew->pools)
+        return -ENOMEM;
+    for (uint32_t i = 0; !rc && i < settings->backend_count; i++)
+        rc = crew_make_pool(crew, &settings->backends[i], &crew->pools[i]);
+    return rc;
 }
 
 static int crew_open(struct crew *crew, char *error, size_t error_size)
@@ -62,8 +95,11 @@ void crew_free(struct crew **handle)
         bindings_close(&crew->listeners[i].bindings);
     for (uint32_t i = 0; crew->tunnels && i < crew->settings->tunnel_count; i++)
         tunnel_share_close(&crew->tunnels[i]);
+    for (uint32_t i = 0; crew->pools && i < crew->settings->backend_count; i++)
+        backend_pool_free(&crew->pools[i]);
     mem_free(crew->listeners);
     mem_free(crew->tunnels);
+    mem_free(crew->pools);
     mem_free(crew);
     *handle = NULL;
 }

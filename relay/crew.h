@@ -19,6 +19,7 @@ struct crew {
     struct worker *by_index[SETTINGS_WORKERS_MAX];
     struct listener_share *listeners;            /* by settings->listeners */
     struct tunnel_share *tunnels;                /* by settings->tunnels */
+    struct backend_pool **pools;                 /* by settings->backends */
     uint8_t client_instance[WIRE_INSTANCE_SIZE]; /* the [client]'s, on all its tunnels */
 };
 

@@ -39,11 +39,9 @@ static const struct state_table relay_states = {"relay", relay_state_names, rela
 struct relay {
     struct relay_options options;
     const struct settings *settings;
-    struct backend_pool **pools; /* by settings->backends */
     struct tunnel_server **tunnels;
     struct listener **listeners;
     struct tunnel_client *client; /* NULL without [client] */
-    uint32_t server_members;      /* not gone yet */
     uint32_t pending;             /* parts that the present state waits for */
     struct timer drain_timer;
     struct task task;
@@ -60,15 +58,6 @@ static void relay_part_done(void *context)
     must(relay->pending > 0);
     if (--relay->pending == 0)
         worker_defer(relay->options.worker, &relay->task);
-}
-
-static void relay_server_member_gone(void *context)
-{
-    struct relay *relay = context;
-
-    relay->server_members--;
-    if (relay->state == RELAY_STOPPING_SERVERS)
-        relay_part_done(relay);
 }
 
 static void relay_drain_ended(struct timer *timer)
@@ -107,9 +96,16 @@ static void relay_stop_tunnels(struct relay *relay)
 
 static void relay_stop_servers(struct relay *relay)
 {
-    relay->pending = 1 + relay->server_members;
-    for (uint32_t i = 0; i < relay->settings->backend_count; i++)
-        backend_pool_free(&relay->pools[i]);
+    relay->pending = 1;
+    for (uint32_t i = 0; i < relay->settings->backend_count; i++) {
+        const struct backend_pool *pool = relay->options.crew->pools[i];
+
+        for (uint32_t m = 0; m < backend_pool_count(pool); m++) {
+            relay->pending++;
+            server_member_stop(backend_pool_member(pool, m), relay->options.worker, relay_part_done,
+                               relay);
+        }
+    }
     relay_part_done(relay);
 }
 
@@ -194,33 +190,6 @@ void relay_stop(struct relay *relay)
 
 /* ---- the way up ---- */
 
-static int relay_make_pool(struct relay *relay, const struct backend_settings *backend,
-                           struct backend_pool **pool)
-{
-    *pool = backend_pool_new(&(struct pool_options){.name = backend->name,
-                                                    .balance = backend->balance,
-                                                    .owner = relay->options.worker,
-                                                    .workers = relay->options.crew->workers,
-                                                    .eject_after = backend->eject_after,
-                                                    .eject_ns = backend->eject_ns,
-                                                    .eject_max_ns = backend->eject_max_ns});
-    if (!*pool)
-        return -ENOMEM;
-    for (uint32_t i = 0; i < backend->server_count; i++) {
-        struct member *member = server_member_new(
-            relay->options.worker, backend, &backend->servers[i], relay_server_member_gone, relay);
-
-        if (!member)
-            return -ENOMEM;
-        relay->server_members++;
-        if (backend_pool_add(*pool, member)) {
-            member->ops->unused(member);
-            return -ENOMEM;
-        }
-    }
-    return 0;
-}
-
 /* Where a listener's users go, and with how much patience. */
 static int relay_find_backend(struct relay *relay, struct listener_options *options)
 {
@@ -229,7 +198,7 @@ static int relay_find_backend(struct relay *relay, struct listener_options *opti
 
     for (uint32_t i = 0; i < settings->backend_count; i++)
         if (!strcmp(settings->backends[i].name, name)) {
-            options->pool = relay->pools[i];
+            options->pool = relay->options.crew->pools[i];
             options->connect_timeout_ns = settings->backends[i].connect_timeout_ns;
             options->retries = settings->backends[i].retries;
             return 0;
@@ -281,13 +250,10 @@ static int relay_make_parts(struct relay *relay, char *error, size_t error_size)
     int failed = 0;
 
     snprintf(error, error_size, "%s", reason_text(REASON_NO_MEMORY));
-    relay->pools = mem_new((settings->backend_count + 1) * sizeof(struct backend_pool *));
     relay->tunnels = mem_new((settings->tunnel_count + 1) * sizeof(struct tunnel_server *));
     relay->listeners = mem_new((settings->listener_count + 1) * sizeof(struct listener *));
-    if (!relay->pools || !relay->tunnels || !relay->listeners)
+    if (!relay->tunnels || !relay->listeners)
         return -ENOMEM;
-    for (uint32_t i = 0; !failed && i < settings->backend_count; i++)
-        failed = relay_make_pool(relay, &settings->backends[i], &relay->pools[i]);
     for (uint32_t i = 0; !failed && i < settings->tunnel_count; i++) {
         relay->tunnels[i] = tunnel_server_new(relay->options.worker,
                                               &relay->options.crew->tunnels[i], error, error_size);
@@ -325,8 +291,9 @@ int relay_start(struct relay *relay, char *error, size_t error_size)
 
     state_move(&relay_states, &relay->state, RELAY_RUNNING);
     for (uint32_t i = 0; i < settings->backend_count; i++)
-        for (uint32_t m = 0; m < backend_pool_count(relay->pools[i]); m++)
-            server_member_start(backend_pool_member(relay->pools[i], m));
+        for (uint32_t m = 0; m < backend_pool_count(relay->options.crew->pools[i]); m++)
+            server_member_start(backend_pool_member(relay->options.crew->pools[i], m),
+                                relay->options.worker);
     for (uint32_t i = 0; !failed && i < settings->tunnel_count; i++)
         failed = tunnel_server_start(relay->tunnels[i], error, error_size);
     for (uint32_t i = 0; !failed && i < settings->listener_count; i++)
@@ -347,12 +314,9 @@ void relay_free(struct relay **relay)
     tunnel_client_free(&r->client);
     for (uint32_t i = 0; r->tunnels && i < r->settings->tunnel_count; i++)
         tunnel_server_free(&r->tunnels[i]);
-    for (uint32_t i = 0; r->pools && i < r->settings->backend_count; i++)
-        backend_pool_free(&r->pools[i]);
     task_cancel(&r->task);
     mem_free(r->listeners);
     mem_free(r->tunnels);
-    mem_free(r->pools);
     mem_free(r);
     *relay = NULL;
 }
@@ -428,8 +392,8 @@ int relay_status(const struct relay *relay, struct status *status)
         listener_status(relay->listeners[i], listener);
     }
     for (uint32_t i = 0; !rc && i < settings->backend_count; i++)
-        rc =
-            relay_status_backend(relay, relay->pools[i], settings->backends[i].name, false, status);
+        rc = relay_status_backend(relay, relay->options.crew->pools[i], settings->backends[i].name,
+                                  false, status);
     for (uint32_t i = 0; !rc && i < settings->tunnel_count; i++)
         rc = relay_status_tunnel(relay, i, status);
     if (!rc && relay->client)
