@@ -43,6 +43,7 @@ static int crew_make(struct crew *crew)
     crew->pools = mem_new((settings->backend_count + 1) * sizeof(struct backend_pool *));
     if (!crew->listeners || !crew->tunnels || !crew->pools)
         return -ENOMEM;
+    rc = client_share_open(&crew->client, crew->os, &settings->client, crew->workers);
     for (uint32_t i = 0; !rc && i < settings->backend_count; i++)
         rc = crew_make_pool(crew, &settings->backends[i], &crew->pools[i]);
     return rc;
@@ -79,7 +80,6 @@ struct crew *crew_new(struct os *os, const struct settings *settings, struct wor
     crew->workers = count;
     for (uint32_t i = 0; i < count; i++)
         crew->by_index[i] = workers[i];
-    os->random(os, crew->client_instance, sizeof(crew->client_instance));
     if (crew_open(crew, error, error_size))
         crew_free(&crew);
     return crew;
@@ -97,6 +97,7 @@ void crew_free(struct crew **handle)
         tunnel_share_close(&crew->tunnels[i]);
     for (uint32_t i = 0; crew->pools && i < crew->settings->backend_count; i++)
         backend_pool_free(&crew->pools[i]);
+    client_share_close(&crew->client);
     mem_free(crew->listeners);
     mem_free(crew->tunnels);
     mem_free(crew->pools);

@@ -10,6 +10,7 @@
 #include "relay/bindings.h"
 #include "relay/listener.h"
 #include "relay/relay.h"
+#include "relay/tunnel_client.h"
 #include "relay/tunnel_server.h"
 
 struct crew {
@@ -17,10 +18,10 @@ struct crew {
     const struct settings *settings;
     uint32_t workers;
     struct worker *by_index[SETTINGS_WORKERS_MAX];
-    struct listener_share *listeners;            /* by settings->listeners */
-    struct tunnel_share *tunnels;                /* by settings->tunnels */
-    struct backend_pool **pools;                 /* by settings->backends */
-    uint8_t client_instance[WIRE_INSTANCE_SIZE]; /* the [client]'s, on all its tunnels */
+    struct listener_share *listeners; /* by settings->listeners */
+    struct tunnel_share *tunnels;     /* by settings->tunnels */
+    struct backend_pool **pools;      /* by settings->backends */
+    struct client_share client;       /* the [client]'s tunnels */
 };
 
 #endif

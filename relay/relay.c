@@ -233,8 +233,7 @@ static int relay_make_client(struct relay *relay, char *error, size_t error_size
 {
     struct tunnel_client_options options = {.worker = relay->options.worker,
                                             .settings = relay->settings,
-                                            .instance = relay->options.crew->client_instance,
-                                            .workers = relay->options.crew->workers,
+                                            .share = &relay->options.crew->client,
                                             .registered = relay->options.registered,
                                             .context = relay->options.context};
 

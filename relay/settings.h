@@ -20,7 +20,7 @@
 #include "core/tls.h"
 #include "quic/quic.h"
 
-enum { SETTINGS_NAME_SIZE = 65, SETTINGS_WORKERS_MAX = 64 };
+enum { SETTINGS_NAME_SIZE = 65, SETTINGS_WORKERS_MAX = 64, SETTINGS_CONNECTIONS_MAX = 8 };
 
 /* A host to be resolved, or an address already. */
 struct host {
@@ -153,7 +153,8 @@ struct client_settings {
     uint32_t server_count;
     char tls_name[SETTINGS_NAME_SIZE];
     const struct tls_settings *tls;
-    struct host local; /* short for the target of a service named default */
+    struct host local;    /* short for the target of a service named default */
+    uint32_t connections; /* to one server, at most; 0: auto */
     uint64_t reconnect_min_ns, reconnect_max_ns;
 };
 

@@ -260,12 +260,15 @@ static const struct option client_options[] = {
            "The [tls] that it shows, and whose ca servers must be signed by.", .required = true),
     OPTION(host, client_settings, local, "local", NULL, 0, 0, RELOAD_NEW,
            "Short for [service default] with this target."),
+    OPTION(count, client_settings, connections, "connections", "auto", 1, SETTINGS_CONNECTIONS_MAX,
+           RELOAD_RESTART, "Connections to one server at most; auto: one for each of its workers, up to 8.",
+           .choices = auto_or_number),
     OPTION(duration, client_settings, reconnect_min_ns, "reconnect_min", "500ms", 10 * OPTION_MS,
            OPTION_HOUR, RELOAD_NEW, "The first wait before a lost tunnel is tried again."),
     OPTION(duration, client_settings, reconnect_max_ns, "reconnect_max", "30s", 10 * OPTION_MS,
            OPTION_HOUR, RELOAD_NEW, "What that wait grows to."),
 };
-static const char *const client_later[] = {"token_file", "connections", "compat", NULL};
+static const char *const client_later[] = {"token_file", "compat", NULL};
 
 static const struct option service_options[] = {
     OPTION(host, service_settings, target, "target", NULL, 0, 0, RELOAD_NEW,

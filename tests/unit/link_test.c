@@ -16,6 +16,7 @@ static struct scene {
     struct tls_settings tls;
     struct settings settings;
     struct client_server upstream;
+    struct client_share share;
     struct tunnel_client *client;
     struct quic_endpoint *endpoint;
     uint32_t registered;
@@ -58,10 +59,9 @@ static bool scene_open(void)
     struct pool_limits limits = {
         {256, 64, 4}
     };
-    static const uint8_t instance[WIRE_INSTANCE_SIZE] = {1, 2, 3};
     struct tunnel_client_options options = {.worker = &scene.worker,
                                             .settings = &scene.settings,
-                                            .instance = instance,
+                                            .share = &scene.share,
                                             .registered = scene_registered};
 
     memset(&scene, 0, sizeof(scene));
@@ -81,6 +81,8 @@ static bool scene_open(void)
                                                      .tls = &scene.tls,
                                                      .reconnect_min_ns = 500 * MS,
                                                      .reconnect_max_ns = 30000 * MS};
+    if (client_share_open(&scene.share, scene.worker.os, &scene.settings.client, 1))
+        return false;
     scene.client = tunnel_client_new(&options, scene.error, sizeof(scene.error));
     if (scene.client)
         tunnel_client_start(scene.client);
@@ -94,6 +96,7 @@ static bool scene_close(void)
     if (!scene.idle || fake_quic_connections())
         return false;
     tunnel_client_free(&scene.client);
+    client_share_close(&scene.share);
     if (scene.endpoint)
         quic_endpoint_stop(scene.endpoint, scene_idle, &scene.endpoint_idle);
     scene_turn();

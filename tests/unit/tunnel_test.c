@@ -20,6 +20,7 @@ struct scene {
     struct addr listen;
     char *allow;
     struct tunnel_share share;
+    struct client_share client_share;
     struct tunnel_server *server;
     struct tunnel_client *client;
     int service_fd;
@@ -107,16 +108,17 @@ static bool scene_start_server(struct scene *scene)
            tunnel_server_start(scene->server, scene->error, sizeof(scene->error)) == 0;
 }
 
-static const uint8_t client_instance[WIRE_INSTANCE_SIZE] = {1, 2, 3};
-
 static bool scene_start_client(struct scene *scene)
 {
     struct tunnel_client_options options = {.worker = &scene->real.worker,
                                             .settings = &scene->settings,
-                                            .instance = client_instance,
+                                            .share = &scene->client_share,
                                             .registered = scene_registered,
                                             .context = scene};
 
+    if (!scene->client_share.links &&
+        client_share_open(&scene->client_share, &os_linux, &scene->settings.client, 1))
+        return false;
     strcpy(scene->upstream.server_name, "localhost");
     scene->client = tunnel_client_new(&options, scene->error, sizeof(scene->error));
     if (scene->client)
@@ -154,6 +156,7 @@ static bool scene_stop_client(struct scene *scene)
     if (!turn_until(&scene->real, scene->client_idle))
         return false;
     tunnel_client_free(&scene->client);
+    client_share_close(&scene->client_share);
     return true;
 }
 
