@@ -60,8 +60,8 @@ static int crew_open(struct crew *crew, char *error, size_t error_size)
         rc = tunnel_share_open(&crew->tunnels[i], crew->os, &settings->tunnels[i], crew->by_index,
                                crew->workers, error, error_size);
     for (uint32_t i = 0; !rc && i < settings->listener_count; i++)
-        rc = bindings_open(&crew->listeners[i].bindings, crew->os, &settings->listeners[i],
-                           crew->workers, error, error_size);
+        rc = listener_share_open(&crew->listeners[i], crew->os, &settings->listeners[i],
+                                 crew->workers, error, error_size);
     return rc;
 }
 
@@ -92,7 +92,7 @@ void crew_free(struct crew **handle)
     if (!crew)
         return;
     for (uint32_t i = 0; crew->listeners && i < crew->settings->listener_count; i++)
-        bindings_close(&crew->listeners[i].bindings);
+        listener_share_close(&crew->listeners[i]);
     for (uint32_t i = 0; crew->tunnels && i < crew->settings->tunnel_count; i++)
         tunnel_share_close(&crew->tunnels[i]);
     for (uint32_t i = 0; crew->pools && i < crew->settings->backend_count; i++)

@@ -121,6 +121,7 @@ static int listener_init_datagrams(struct listener *listener)
         .gate = &listener->gate,
         .next_id = &listener->next_id,
         .id_step = listener->options.share->bindings.workers,
+        .open = &listener->options.share->udp_sessions,
         .listener = settings->name,
         .service = settings->service,
         .timeout_ns = settings->udp_timeout_ns,
@@ -219,8 +220,8 @@ struct listener *listener_new(const struct listener_options *options)
              settings->tcp_congestion);
     list_init(&listener->sessions);
     task_init(&listener->task, listener_tell);
-    if (gate_init(&listener->gate, options->worker, settings) || listener_make_doors(listener) ||
-        listener_init_datagrams(listener))
+    gate_init(&listener->gate, options->worker, settings, options->share->rates);
+    if (listener_make_doors(listener) || listener_init_datagrams(listener))
         listener_free(&listener);
     return listener;
 }
@@ -234,7 +235,6 @@ void listener_free(struct listener **listener)
     task_cancel(&gone->task);
     if (gone->has_datagrams)
         udp_sessions_release(&gone->datagrams);
-    gate_release(&gone->gate);
     mem_free(gone->tcp_doors);
     mem_free(gone->udp_doors);
     mem_free(gone);

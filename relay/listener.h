@@ -9,6 +9,7 @@
 #include "balancer/balancer.h"
 #include "core/worker.h"
 #include "relay/bindings.h"
+#include "relay/rate_table.h"
 #include "relay/settings.h"
 
 struct listener;
@@ -16,9 +17,17 @@ struct status_listener;
 /* What the listeners of all workers that stand for one [listener] share. */
 struct listener_share {
     struct bindings bindings;
-    _Atomic uint32_t connections; /* of all workers; counted where max_connections is set */
+    _Atomic uint32_t connections;  /* of all workers; counted where max_connections is set */
+    _Atomic uint32_t udp_sessions; /* of all workers */
+    struct rate_table *rates;      /* NULL: no rate_limit */
     struct listener *by_worker[SETTINGS_WORKERS_MAX]; /* set by new, constant while any runs */
 };
+
+/* 0 or -errno, and a sentence; then nothing stays open. */
+int listener_share_open(struct listener_share *share, struct os *os,
+                        const struct listener_settings *settings, uint32_t workers, char *error,
+                        size_t error_size) MUST_CHECK;
+void listener_share_close(struct listener_share *share);
 
 typedef void listener_fn(void *context);
 

@@ -174,6 +174,7 @@ static void udp_session_closed(struct datagram_end *end, enum reason reason)
     member_drop(session->member, sessions->options.worker);
     mem_free(session);
     sessions->count--;
+    atomic_fetch_sub(sessions->options.open, 1);
     udp_sessions_settle(sessions);
 }
 
@@ -247,7 +248,7 @@ static enum reason udp_sessions_admit(struct udp_sessions *sessions,
 
     if (reason != REASON_DONE)
         return reason;
-    if (sessions->count >= sessions->options.max) {
+    if (atomic_load(sessions->options.open) >= sessions->options.max) {
         counter_add(counters, COUNTER_LIMIT_UDP_SESSIONS, 1);
         return REASON_LIMIT;
     }
@@ -297,6 +298,7 @@ static struct udp_session *udp_session_new(struct udp_sessions *sessions,
     list_init(&session->link);
     table_insert(&sessions->table, &session->entry, hash);
     sessions->count++;
+    atomic_fetch_add(sessions->options.open, 1);
     sessions->total++;
     counter_add(sessions->options.worker->counters, COUNTER_UDP_SESSIONS, 1);
     return session;
