@@ -328,6 +328,7 @@ static void member_account(struct member *member, const struct worker *worker,
 {
     struct member_load *load = member_load(member, worker);
 
+    to->id = member;
     to->state = member_state(member);
     to->total = load->held;
     to->active = (uint32_t)(load->held - load->dropped);

@@ -13,13 +13,14 @@ import time
 from ends import (LOOPBACK, DatagramService, DatagramUser, Service, connect, echo, echo_once,
                   free_port, is_served, keyed, receive_all)
 from lab import Skip, scenario, until
+import stages
 from stages import PROCESS, direct
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 
 
 def config(listener, backend, process=PROCESS, log="level = debug\n"):
-    return (f"[server]\n{process}[log]\n{log}[listener web]\nbackend = web\n{listener}"
+    return (f"[server]\nworkers = {stages.workers}\n{process}[log]\n{log}[listener web]\nbackend = web\n{listener}"
             f"[backend web]\n{backend}")
 
 
