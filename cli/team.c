@@ -1,12 +1,15 @@
 #include "cli/team.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "core/mem.h"
+
+enum { BIND_TRIES = 20, BIND_PAUSE_MS = 50 };
 
 static int team_fail(struct team *team, const char *what, int rc)
 {
@@ -48,9 +51,31 @@ static int team_make_threads(struct team *team, const struct team_options *optio
     return rc;
 }
 
-int team_open(struct team *team, const struct team_options *options)
+/* A process that was killed a moment ago may hold its ports still: the kernel lets go of what a
+ * ring had in flight a little later. */
+static int team_bind(struct team *team, const struct team_options *options)
 {
     struct worker *workers[SETTINGS_WORKERS_MAX];
+    int failed = -EADDRINUSE;
+
+    for (uint32_t i = 0; i < team->count; i++)
+        workers[i] = &team->threads[i].worker;
+    for (uint32_t try = 0; failed == -EADDRINUSE && try < BIND_TRIES; try++) {
+        if (try)
+            poll(NULL, 0, BIND_PAUSE_MS);
+        team->crew = crew_new(options->os, options->settings, workers, team->count, &failed,
+                              team->error, sizeof team->error);
+    }
+    if (failed)
+        return failed;
+    *team->error = 0;
+    for (uint32_t i = 0; i < team->count; i++)
+        team->threads[i].crew = team->crew;
+    return 0;
+}
+
+int team_open(struct team *team, const struct team_options *options)
+{
     int rc;
 
     *team = (struct team){.count = options->settings->process.workers};
@@ -59,23 +84,12 @@ int team_open(struct team *team, const struct team_options *options)
     if (team->event_fd < 0)
         return team_fail(team, "no event descriptor", -errno);
     rc = team_make_threads(team, options);
-    if (rc) {
-        team_fail(team, "no workers", rc);
-        goto close_team;
-    }
-    for (uint32_t i = 0; i < team->count; i++)
-        workers[i] = &team->threads[i].worker;
-    team->crew = crew_new(options->os, options->settings, workers, team->count, team->error,
-                          sizeof team->error);
-    rc = team->crew ? 0 : -EIO;
     if (rc)
-        goto close_team;
-    for (uint32_t i = 0; i < team->count; i++)
-        team->threads[i].crew = team->crew;
-    return 0;
-
-close_team:
-    team_close(team);
+        team_fail(team, "no workers", rc);
+    else
+        rc = team_bind(team, options);
+    if (rc)
+        team_close(team);
     return rc;
 }
 

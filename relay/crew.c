@@ -66,12 +66,13 @@ static int crew_open(struct crew *crew, char *error, size_t error_size)
 }
 
 struct crew *crew_new(struct os *os, const struct settings *settings, struct worker *const *workers,
-                      uint32_t count, char *error, size_t error_size)
+                      uint32_t count, int *failed, char *error, size_t error_size)
 {
     struct crew *crew = mem_new(sizeof(*crew));
 
     must(count && count <= SETTINGS_WORKERS_MAX);
     if (!crew) {
+        *failed = -ENOMEM;
         snprintf(error, error_size, "%s", reason_text(REASON_NO_MEMORY));
         return NULL;
     }
@@ -80,7 +81,8 @@ struct crew *crew_new(struct os *os, const struct settings *settings, struct wor
     crew->workers = count;
     for (uint32_t i = 0; i < count; i++)
         crew->by_index[i] = workers[i];
-    if (crew_open(crew, error, error_size))
+    *failed = crew_open(crew, error, error_size);
+    if (*failed)
         crew_free(&crew);
     return crew;
 }

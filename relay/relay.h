@@ -17,11 +17,11 @@
 struct relay;
 struct crew;
 
-/* What the relays of all workers share (crew.h).  NULL: error holds a sentence that names what
- * failed (a port taken).  settings: borrowed until crew_free, like the workers, which need
- * not be made yet. */
+/* What the relays of all workers share (crew.h).  NULL: *failed is -errno, and error holds
+ * a sentence that names what failed (a port taken).  settings: borrowed until crew_free, like the
+ * workers, which need not be made yet. */
 struct crew *crew_new(struct os *os, const struct settings *settings, struct worker *const *workers,
-                      uint32_t count, char *error, size_t error_size) MUST_CHECK;
+                      uint32_t count, int *failed, char *error, size_t error_size) MUST_CHECK;
 void crew_free(struct crew **crew); /* no relay of it is left, and none of its workers runs */
 /* Where a listener or tunnel is bound (port 0 has become a real one). 0 or -ENOENT. */
 int crew_listener_addr(const struct crew *crew, const char *listener, struct addr *addr);

@@ -90,6 +90,7 @@ static bool station_make(struct station *station)
     uint32_t count = station->settings->process.workers;
     struct worker *workers[ARRAY_COUNT(station->relays)];
     char error[512] = "";
+    int failed;
 
     for (uint32_t i = 0; i < count; i++) {
         station->relays[i].worker = workers[i] = sim_worker(station->host);
@@ -98,8 +99,8 @@ static bool station_make(struct station *station)
             return false;
         }
     }
-    station->crew =
-        crew_new(sim_os(station->host), station->settings, workers, count, error, sizeof(error));
+    station->crew = crew_new(sim_os(station->host), station->settings, workers, count, &failed,
+                             error, sizeof(error));
     if (!station->crew) {
         station_failed(station, "crew", error);
         return false;
