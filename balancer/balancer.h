@@ -186,8 +186,11 @@ const char *backend_pool_name(const struct backend_pool *pool);
 int backend_pool_add(struct backend_pool *pool, struct member *member) MUST_CHECK; /* -ENOMEM */
 /* Never picked again: MEMBER_GONE, and unused() once it has ended.  Never fails. */
 void backend_pool_remove(struct backend_pool *pool, struct member *member);
-/* On the owner's thread, or inside one turn of a worker. */
 uint32_t backend_pool_count(const struct backend_pool *pool);
+/* Inside one turn of a worker: every member, until visit returns an error, which is returned. */
+typedef int member_visit_fn(struct member *member, void *context);
+int backend_pool_visit(const struct backend_pool *pool, member_visit_fn *visit, void *context);
+/* On the owner's thread, or while nobody adds or removes. */
 struct member *backend_pool_member(const struct backend_pool *pool, uint32_t index);
 
 /* Which members a session tried already, so that a retry goes elsewhere. */

@@ -336,34 +336,36 @@ static void member_account(struct member *member, const struct worker *worker,
     to->traffic = load->traffic;
 }
 
-static int relay_status_members(const struct relay *relay, const struct backend_pool *pool,
-                                uint32_t backend, struct status *status)
+struct member_picture {
+    const struct worker *worker;
+    struct status *status;
+};
+
+/* Of the backend that was added last. */
+static int member_status(struct member *member, void *context)
 {
-    const struct worker *worker = relay->options.worker;
+    const struct member_picture *picture = context;
+    struct status_member *to = status_add_member(picture->status);
 
-    for (uint32_t i = 0; i < backend_pool_count(pool); i++) {
-        struct member *member = backend_pool_member(pool, i);
-        struct status_member *to = status_add_member(status);
-
-        if (!to)
-            return -ENOMEM;
-        snprintf(to->name, sizeof(to->name), "%s", member->name);
-        to->backend = backend;
-        member_account(member, worker, to);
-    }
+    if (!to)
+        return -ENOMEM;
+    snprintf(to->name, sizeof(to->name), "%s", member->name);
+    to->backend = picture->status->backend_count - 1;
+    member_account(member, picture->worker, to);
     return 0;
 }
 
 static int relay_status_backend(const struct relay *relay, const struct backend_pool *pool,
                                 const char *name, bool tunnel, struct status *status)
 {
+    struct member_picture picture = {relay->options.worker, status};
     struct status_backend *backend = status_add_backend(status);
 
     if (!backend)
         return -ENOMEM;
     snprintf(backend->name, sizeof(backend->name), "%s", name);
     backend->tunnel = tunnel;
-    return pool ? relay_status_members(relay, pool, status->backend_count - 1, status) : 0;
+    return backend_pool_visit(pool, member_status, &picture);
 }
 
 static int relay_status_tunnel(const struct relay *relay, uint32_t index, struct status *status)

@@ -43,7 +43,7 @@ static int cpus_add(const struct option *option, struct option_input *input, str
 static int cpus_parse(const struct option *option, struct option_input *input, void *field)
 {
     char *copy = mem_text(input->value), *rest = copy, *item;
-    unsigned long first, last;
+    unsigned long first = 1, last = 0; /* none */
     int rc = copy ? 0 : -ENOMEM;
 
     while (!rc && (item = strsep(&rest, ","))) {

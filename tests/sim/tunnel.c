@@ -26,14 +26,13 @@ static void server_text(char text[TEXT_SIZE], uint32_t workers, bool narrow)
 {
     int at = snprintf(
         text, TEXT_SIZE,
-        "[server]\nworkers = %3$u\ndrain_timeout = 5s\n[tls edge]\n"
-        "cert = %1$s/server.crt\nkey = %1$s/server.key\nca = %1$s/ca.crt\n"
+        "[server]\nworkers = %u\ndrain_timeout = 5s\n[tls edge]\n"
+        "cert = %s/server.crt\nkey = %s/server.key\nca = %s/ca.crt\n"
         "[tunnel pods]\nlisten = 10.0.0.1:8443\ntls = edge\nauth = mtls\n"
-        "allow = pod-*.example\nopen_timeout = 2s\n%2$s",
-        papers(),
+        "allow = pod-*.example\nopen_timeout = 2s\n%s",
+        workers, papers(), papers(), papers(),
         narrow ? "stream_window = 64k\nstream_window_max = 128k\nconnection_window_max = 256k\n"
-               : "",
-        workers);
+               : "");
 
     for (uint32_t i = 0; i < TUNNEL_DOORS; i++)
         at += snprintf(text + at, TEXT_SIZE - (size_t)at,
@@ -46,10 +45,10 @@ static void server_text(char text[TEXT_SIZE], uint32_t workers, bool narrow)
 static void client_text(char text[TEXT_SIZE], uint32_t workers, uint32_t number)
 {
     int at = snprintf(text, TEXT_SIZE,
-                      "[client]\nid = client-%2$u\nworkers = %3$u\ndrain_timeout = 5s\n"
+                      "[client]\nid = client-%u\nworkers = %u\ndrain_timeout = 5s\n"
                       "server = tunnel.example:8443 name=qmux-server\ntls = edge\n[tls edge]\n"
-                      "cert = %1$s/pod-%2$u.crt\nkey = %1$s/pod-%2$u.key\nca = %1$s/ca.crt\n",
-                      papers(), number, workers);
+                      "cert = %s/pod-%u.crt\nkey = %s/pod-%u.key\nca = %s/ca.crt\n",
+                      number, workers, papers(), number, papers(), number, papers());
 
     for (uint32_t i = 0; i < TUNNEL_DOORS; i++)
         at += snprintf(text + at, TEXT_SIZE - (size_t)at, "[service s%u]\ntarget = 10.0.2.1:%u\n",

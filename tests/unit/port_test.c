@@ -99,7 +99,7 @@ static void pair_open(struct pair *pair)
     for (uint32_t i = 0; i < 2; i++) {
         must(real_worker_open(&pair->real[i], NULL));
         pair->real[i].worker.index = i;
-        pair->endpoints[i] = quic_listen(&pair->real[i].worker, NULL, &acceptor, &error);
+        pair->endpoints[i] = quic_listen(&pair->real[i].worker, &any, &acceptor, &error);
         must(pair->endpoints[i]);
     }
 }
@@ -108,7 +108,7 @@ static void pair_close(struct pair *pair)
 {
     for (uint32_t i = 0; i < 2; i++) {
         quic_endpoint_stop(pair->endpoints[i], told_idle, &pair->idle[i]);
-        check(turn_until(&pair->real[i], pair->idle[i]));
+        check(turn_until(&pair->real[i], pair->idle[i] == true));
         worker_release(&pair->real[i].worker);
     }
     quic_port_free(&pair->port);
