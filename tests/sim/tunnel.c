@@ -52,7 +52,7 @@ static void client_text(char text[TEXT_SIZE], uint32_t workers, uint32_t number)
 
     for (uint32_t i = 0; i < TUNNEL_DOORS; i++)
         at += snprintf(text + at, TEXT_SIZE - (size_t)at, "[service s%u]\ntarget = 10.0.2.1:%u\n",
-                       i, SERVICE_PORTS + tunnel_doors[i].port);
+                       i, (uint32_t)(SERVICE_PORTS + tunnel_doors[i].port));
 }
 
 /* ---- the world ---- */
