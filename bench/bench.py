@@ -19,7 +19,7 @@ from lib.network import PATHS  # noqa: E402
 from lib.process import Failed  # noqa: E402
 from lib.rows import ROWS, STANDARD  # noqa: E402
 from lib.runner import FOREIGN_LIMIT, STEAL_LIMIT, Runner, say  # noqa: E402
-from lib.systems import find_binaries  # noqa: E402
+from lib.systems import all_systems, find_binaries  # noqa: E402
 
 PACKET = 1350  # UDP payload on a wire of 1500 bytes, with room for what others wrap around it
 
@@ -88,7 +88,7 @@ def parse():
     add("--far", required=True, help=argparse.SUPPRESS)
     options = parser.parse_args()
     options.rounds = options.rounds or (3 if options.quick else 7)
-    options.seconds = options.seconds or (2 if options.quick else 3)
+    options.seconds = options.seconds or (1 if options.quick else 3)
     options.mtu = options.mtu or ("auto" if options.path == "veth9000" else str(PACKET))
     return options
 
@@ -114,6 +114,20 @@ def stage_packet(options):
     if options.mtu != "auto":
         return int(options.mtu)
     return {"lo": 65000, "veth9000": 8952}.get(options.path, PACKET)
+
+
+def check_names(options, binaries):
+    """Before minutes are spent: every peer that was named must be one that we know."""
+    known = set(all_systems()) | {"all"}
+    for name in options.peers or []:
+        if name not in known:
+            sys.exit(f"bench: no such peer: {name}; known are {', '.join(sorted(known))}")
+    for word in options.peer:
+        name, _, path = word.partition("=")
+        if name not in binaries:
+            sys.exit(f"bench: no configuration for {name}; known are {', '.join(sorted(binaries))}")
+        if not os.access(path, os.X_OK):
+            sys.exit(f"bench: {path} is no program")
 
 
 def measure(options, runner, results, with_stages, rows):
@@ -167,11 +181,13 @@ def shown_command(words):
 
 def main():
     options = parse()
-    given = dict(word.split("=", 1) for word in options.peer)
-    given = {name: os.path.abspath(path) for name, path in given.items()}
-    given["qmux-uring"] = os.path.abspath(options.binary)
+    given = {"qmux-uring": os.path.abspath(options.binary)}
     binaries = find_binaries(given, os.path.abspath(options.tools))
     rows, with_stages = chosen_rows(options)
+    check_names(options, binaries)
+    for word in options.peer:
+        name, path = word.split("=", 1)
+        binaries[name] = os.path.abspath(path)
     with tempfile.TemporaryDirectory(prefix="qmux-bench-") as folder:
         runner = Runner(options, binaries, folder)
         results = {

@@ -25,6 +25,12 @@ if [ -z "${QMUX_BINARY:-}" ]; then
     ninja -C build/release bench | tail -n 1
 fi
 tools_folder=$(dirname "$QMUX_BINARY")/bench
+for tool in load stage wire; do
+    if [ ! -x "$tools_folder/bench-$tool" ]; then
+        say "no $tools_folder/bench-$tool: build the target \`bench\` beside the program"
+        exit 1
+    fi
+done
 
 # The peer that cargo can make: pinned, default features, built once a machine.
 rathole_version=0.5.0

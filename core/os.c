@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { BIND_TRIES = 20, BIND_PAUSE_MS = 25 };
+
 static int result_of(int rc)
 {
     return rc < 0 ? -errno : rc;
@@ -57,9 +59,18 @@ static int linux_socket(struct os *os, int family, int type)
     return result_of(socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
 }
 
+/* A ring lets go of its sockets a moment after its process was killed: who starts it again at once
+ * would find the port taken by nobody. */
 static int linux_bind(struct os *os, int fd, const struct addr *addr)
 {
-    return result_of(bind(fd, &addr->sa, addr->length));
+    static const struct timespec pause = {.tv_nsec = BIND_PAUSE_MS * 1000000};
+    int rc = result_of(bind(fd, &addr->sa, addr->length));
+
+    for (int i = 0; i < BIND_TRIES && rc == -EADDRINUSE && addr_family(addr) != AF_UNIX; i++) {
+        nanosleep(&pause, NULL);
+        rc = result_of(bind(fd, &addr->sa, addr->length));
+    }
+    return rc;
 }
 
 static int linux_listen(struct os *os, int fd, int backlog)

@@ -15,6 +15,7 @@ struct os {
     void (*random)(struct os *os, void *to, size_t length);
     void (*yield)(struct os *os);                       /* lets whoever waits for this core run */
     int (*socket)(struct os *os, int family, int type); /* non-blocking, close-on-exec */
+    /* A port in use is waited for, half a second at most. */
     int (*bind)(struct os *os, int fd, const struct addr *addr);
     int (*listen)(struct os *os, int fd, int backlog);
     int (*connect)(struct os *os, int fd,

@@ -29,9 +29,19 @@ static int place_bind(const struct place *place, bool udp, bool reuse_port)
     return sock_tcp_bind(bindings->os, &place->addr, reuse_port);
 }
 
-/* Alone first: only so the kernel tells that another process has the port, which would share it
- * with us otherwise.  With port 0 it also tells the number. */
-static int place_probe(struct place *place, bool udp)
+/* A service manager may have bound it, and listens already. */
+static bool place_listens(const struct place *place, int fd)
+{
+    struct os *os = place->bindings->os;
+    int listens = 0;
+    socklen_t size = sizeof(listens);
+
+    return os->get_option(os, fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens;
+}
+
+/* Binds alone first: only so the kernel tells that another process has the port, which would share
+ * it with us otherwise.  With port 0 it also tells the number. */
+static int place_probe(struct place *place, bool udp, int *kept)
 {
     struct os *os = place->bindings->os;
     int fd = place_bind(place, udp, false);
@@ -40,24 +50,50 @@ static int place_probe(struct place *place, bool udp)
     if (fd < 0)
         return fd;
     rc = os->local_addr(os, fd, &place->addr);
-    os->close(os, fd);
+    if (!rc && !udp && place_listens(place, fd))
+        *kept = fd;
+    else
+        os->close(os, fd);
     return rc;
+}
+
+static int place_open_each(struct place *place, bool udp, int *fds)
+{
+    uint32_t workers = place->bindings->workers;
+    int kept = -1, rc = place_probe(place, udp, &kept);
+
+    if (kept >= 0) {
+        fds[place->port % workers] = kept;
+        place->bindings->dealt[place->port] = true;
+        return 0;
+    }
+    for (uint32_t i = 0; !rc && i < workers; i++) {
+        fds[i] = place_bind(place, udp, true);
+        rc = fds[i] < 0 ? fds[i] : 0;
+    }
+    return rc;
+}
+
+static int place_open_one(struct place *place, bool udp, int *fd)
+{
+    struct bindings *bindings = place->bindings;
+
+    *fd = place_bind(place, udp, false);
+    if (*fd < 0)
+        return *fd;
+    bindings->dealt[place->port] |= !udp;
+    /* With port 0 both protocols get the same one. */
+    return bindings->os->local_addr(bindings->os, *fd, &place->addr);
 }
 
 static int place_open(struct place *place, bool udp)
 {
     struct bindings *bindings = place->bindings;
     int *fds = (udp ? bindings->udp : bindings->tcp) + place->port * bindings->workers;
-    uint32_t first = place->shared ? 0 : place->port % bindings->workers;
-    uint32_t last = place->shared ? bindings->workers - 1 : first;
-    int rc = last > first ? place_probe(place, udp) : 0;
 
-    for (uint32_t i = first; !rc && i <= last; i++) {
-        fds[i] = place_bind(place, udp, last > first);
-        rc = fds[i] < 0 ? fds[i] : 0;
-    }
-    /* With port 0 both protocols get the same one. */
-    return rc ? rc : bindings->os->local_addr(bindings->os, fds[first], &place->addr);
+    if (place->shared && bindings->workers > 1)
+        return place_open_each(place, udp, fds);
+    return place_open_one(place, udp, &fds[place->port % bindings->workers]);
 }
 
 static int place_open_all(struct place *place)
@@ -108,6 +144,9 @@ static int bindings_make_tables(struct bindings *bindings)
 {
     enum protocol protocol = bindings->settings->protocol;
 
+    bindings->dealt = mem_new(bindings->ports);
+    if (!bindings->dealt)
+        return -ENOMEM;
     if (protocol & PROTOCOL_TCP)
         bindings->tcp = bindings_table(bindings);
     if (protocol & PROTOCOL_UDP)
@@ -190,4 +229,6 @@ void bindings_close(struct bindings *bindings)
         bindings_remove_paths(bindings);
     table_close(bindings, &bindings->tcp);
     table_close(bindings, &bindings->udp);
+    mem_free(bindings->dealt);
+    bindings->dealt = NULL;
 }

@@ -1,9 +1,9 @@
 /* relay/bindings.h - the sockets of one [listener], bound before any worker listens.
  *
- * A shared port has a socket per worker and the kernel deals users out; a port of a long run, or a
- * path, has one socket on one worker, which deals accepted connections out.
- * Owner: the crew.  Thread: the control thread's at start and end; a worker takes its own sockets
- * in between. */
+ * A shared port has a socket per worker and the kernel deals users out; a port of a long run, a
+ * path, or a socket that a service manager handed us listening, has one socket on one worker, which
+ * deals accepted connections out. Owner: the crew.  Thread: the control thread's at start and end;
+ * a worker takes its own sockets in between. */
 #ifndef RELAY_BINDINGS_H
 #define RELAY_BINDINGS_H
 
@@ -17,6 +17,7 @@ struct bindings {
     const struct listener_settings *settings; /* borrowed until close */
     uint32_t workers, ports;
     int *tcp, *udp;    /* by port and worker, -1: none; NULL without that protocol */
+    bool *dealt;       /* by port: TCP has one socket there, whose worker deals users out */
     struct addr first; /* as bound; length 0: nothing is */
 };
 

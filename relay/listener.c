@@ -48,7 +48,7 @@ static void listener_tcp_closed(struct tcp_door *door)
 }
 
 /* The kernel deals users out where each worker has a socket; elsewhere we do. */
-static int listener_open_tcp(struct listener *listener, bool shared, int fd)
+static int listener_open_tcp(struct listener *listener, bool dealt, int fd)
 {
     const struct listener_settings *settings = listener->options.settings;
     struct os *os = listener->options.worker->os;
@@ -60,7 +60,7 @@ static int listener_open_tcp(struct listener *listener, bool shared, int fd)
         return rc;
     }
     door->name = settings->name;
-    door->accepted = shared ? listener_accepted : listener_deal;
+    door->accepted = dealt ? listener_deal : listener_accepted;
     door->closed = listener_tcp_closed;
     door->context = listener;
     door->complained_ns = &listener->complained_ns;
@@ -242,7 +242,7 @@ void listener_free(struct listener **listener)
 }
 
 /* This worker's doors of one port. */
-static int listener_open_port(struct listener *listener, const struct bind *bind, uint32_t port)
+static int listener_open_port(struct listener *listener, uint32_t port)
 {
     struct bindings *bindings = &listener->options.share->bindings;
     uint32_t worker = listener->options.worker->index;
@@ -250,7 +250,7 @@ static int listener_open_port(struct listener *listener, const struct bind *bind
     int rc = 0;
 
     if (fd >= 0)
-        rc = listener_open_tcp(listener, bind_is_shared(bind), fd);
+        rc = listener_open_tcp(listener, bindings->dealt[port], fd);
     fd = rc ? -1 : bindings_take_udp(bindings, port, worker);
     if (fd >= 0)
         rc = listener_open_udp(listener, fd);
@@ -267,7 +267,7 @@ int listener_start(struct listener *listener, char *error, size_t error_size)
         const struct bind *bind = &settings->bind.items[i];
 
         for (uint32_t port = addr_port(&bind->addr); port <= bind->last_port; port++) {
-            int failed = listener_open_port(listener, bind, number++);
+            int failed = listener_open_port(listener, number++);
 
             if (!failed)
                 continue;

@@ -30,10 +30,10 @@ def tcp_bulk(bench, system, reverse=False, streams=1):
 
 
 # ---- UDP ----
-def udp_try(bench, system, megabits, size, seconds, streams=1):
+def udp_try(bench, system, megabits, size, seconds, streams=1, patience=20):
     """(lost percent, packets per second that arrived, payload Mbit/s that arrived)"""
     extra = ["-u", "-b", f"{megabits / streams}M", "-l", str(size), "-P", str(streams)]
-    end = bench.iperf(system, extra, seconds)
+    end = bench.iperf(system, extra, seconds, patience)
     total = end["sum"]
     sent, lost = total["packets"], total["lost_packets"]
     if not sent:
@@ -52,6 +52,17 @@ def udp_rate(bench, system, megabits=400, size=1200):
     } | disturbance(span)
 
 
+def udp_step(bench, system, megabits, size):
+    """One second at one rate.  A flood that drowns iperf3's own conversation is one that was too
+    much; it then needs a new server."""
+    try:
+        return udp_try(bench, system, megabits, size, 1, patience=5)
+    except Failed:
+        bench.stop_origin()
+        bench.start_origin("iperf3")
+        return 100.0, 0.0, 0.0
+
+
 def udp_search(bench, system, size=1200, steps=3):
     """The highest offered rate of which less than 1 % is lost: doubled until it is too much, then
     halved between.  Each try lasts a second; a first one lets the path settle."""
@@ -60,7 +71,7 @@ def udp_search(bench, system, size=1200, steps=3):
     rate = SEARCH_FIRST
     with Span(system.pids()) as span:
         while bad is None or steps:
-            lost, packets, arrived = udp_try(bench, system, rate, size, 1)
+            lost, packets, arrived = udp_step(bench, system, rate, size)
             # What was not even sent is no merit: the sender is at its own end.
             if lost < LOSS_LIMIT:
                 good = rate

@@ -8,9 +8,11 @@ OURS, THEIRS, ERROR = "#c2410c", "#94a3b8", "#334155"
 PALETTE = ["#c2410c", "#2563eb", "#059669", "#7c3aed", "#b45309", "#0891b2", "#be185d"]
 BARS = {
     "throughput": ("gbit_s", "Gbit/s, more is better", ("tunnel-tcp-up", "tunnel-tcp-down",
-                                                        "direct-tcp-1", "direct-tcp-4")),
+                                                        "direct-tcp-1", "direct-tcp-4",
+                                                        "direct-copy-1", "direct-copy-4")),
     "cpu": ("cpu_s_per_gb", "CPU seconds per GB, less is better",
-            ("tunnel-tcp-up", "tunnel-tcp-down", "direct-tcp-1", "direct-tcp-4")),
+            ("tunnel-tcp-up", "tunnel-tcp-down", "direct-tcp-1", "direct-tcp-4", "direct-copy-1",
+             "direct-copy-4")),
     "requests": ("per_s", "per second, more is better",
                  ("tunnel-requests", "tunnel-connections", "direct-requests", "direct-connections")),
     "udp": ("packets_per_s", "datagrams per second with under 1 % lost, more is better",
@@ -130,6 +132,7 @@ def latency(plt, rows, folder, row):
         drawn = True
     if drawn:
         axis.set_xscale("log")
+        axis.xaxis.set_major_formatter(plt.FuncFormatter(lambda value, _: f"{value:,.0f}"))
         axis.set_yscale("log")
         axis.set_yticks([0.5, 0.1, 0.01, 0.001, 0.0001], ["p50", "p90", "p99", "p99.9", "p99.99"])
         axis.set_xlabel("microseconds from when a request was due", color="#475569")
@@ -156,6 +159,9 @@ def percentiles(plt, rows, folder, row):
                   label=system, linewidth=2.4 if i == 0 else 1.4)  # fmt: skip
     axis.set_xticks(range(len(shares)), [f"p{share}" for share in shares])
     axis.set_yscale("log")
+    axis.yaxis.set_major_locator(plt.LogLocator(subs=(1, 2, 5)))
+    axis.yaxis.set_major_formatter(plt.FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.yaxis.set_minor_formatter(plt.NullFormatter())
     axis.set_ylabel("milliseconds", color="#475569")
     axis.set_title(f"{rows[row]['title']}: latency at the highest rate")
     axis.legend(frameon=False, fontsize=9)

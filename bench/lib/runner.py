@@ -13,6 +13,7 @@ from lib.tools import PROBES, Bench
 STEAL_LIMIT = 0.01
 FOREIGN_LIMIT = 0.05  # of one core
 VERDICT_PAIRS = 7
+STEADY_ROUNDS = 3
 WIRE_SECONDS = 6
 COMPARED = (
     "gbit_s", "per_s", "packets_per_s", "mbit_s", "cpu_s_per_gb", "cpu_us_each", "bytes_each", "seconds",
@@ -129,10 +130,16 @@ class Runner:
         )
 
     # ---- a row ----
+    def rounds(self, row):
+        """Memory and ports hardly vary from round to round, and take long."""
+        if not row.steady:
+            return self.options.rounds
+        return min(self.options.rounds, 1 if self.options.quick else STEADY_ROUNDS)
+
     def pairs(self, row, names, notes):
         samples, dropped = {name: [] for name in names}, 0
-        number, most = 0, self.options.rounds + (self.options.rounds + 1) // 2
-        while number < most and len(samples[row.ours]) < self.options.rounds and names:
+        number, wanted = 0, self.rounds(row)
+        while number < (3 * wanted + 1) // 2 and len(samples[row.ours]) < wanted and names:
             order = names if number % 2 == 0 else names[::-1]
             number += 1
             got = {}
@@ -190,12 +197,14 @@ class Runner:
             notes[row.ours] = lacks
             say(f"{row.title}: {lacks}")
             return result
-        say(f"{row.title}: {', '.join(names)}, {self.options.rounds} rounds")
+        say(f"{row.title}: {', '.join(names)}, {self.rounds(row)} rounds")
         result["samples"], result["dropped"] = self.pairs(row, names, notes)
         if self.options.keep_disturbed:
             self.kept_disturbed += result["dropped"]
         else:
             self.dropped += result["dropped"]
+        if result["dropped"] and not result["samples"] and row.ours not in notes:
+            notes[row.ours] = "not measured: every round was disturbed by others"
         self.compare(row, result)
         return result
 
@@ -214,13 +223,24 @@ class Runner:
                         stats.median(values), *stats.interval(values), len(values), values,
                     ]  # fmt: skip
         for goal_row, key, peer, way, bound in GOALS:
-            if goal_row == row.name and key in result["ratios"].get(peer, {}):
-                result["verdicts"].append(self.verdict(result, key, peer, way, bound))
+            if goal_row == row.name:
+                values = self.values_of(row, result, key, peer)
+                if values:
+                    result["verdicts"].append(self.verdict(row, values, (key, peer, way, bound)))
 
-    def verdict(self, result, key, peer, way, bound):
-        median, low, high, count, values = result["ratios"][peer][key]
-        words = f"{key} {way} {bound} of {peer}: {median:.2f} [{low:.2f}, {high:.2f}]"
-        if count < VERDICT_PAIRS or self.options.quick:
-            return {"words": words, "holds": None, "why": f"{count} pairs: no verdict"}
+    @staticmethod
+    def values_of(row, result, key, peer):
+        if peer is None:
+            return [sample[key] for sample in result["samples"].get(row.ours, []) if key in sample]
+        return result["ratios"].get(peer, {}).get(key, [[]])[-1]
+
+    def verdict(self, row, values, goal):
+        key, peer, way, bound = goal
+        low, high = stats.interval(values)
+        words = f"{key} {way} {bound}" + (f" of {peer}" if peer else "")
+        words += f": {stats.median(values):.2f} [{low:.2f}, {high:.2f}]"
+        why = f"{len(values)} pairs" if peer else f"{len(values)} rounds"
+        if self.options.quick or len(values) < (STEADY_ROUNDS if row.steady else VERDICT_PAIRS):
+            return {"words": words, "holds": None, "why": f"{why}: no verdict"}
         holds = (stats.at_least if way == "at least" else stats.at_most)(values, bound)
-        return {"words": words, "holds": holds, "why": f"{count} pairs"}
+        return {"words": words, "holds": holds, "why": why}

@@ -202,6 +202,7 @@ def all_systems():
         ),
         qmux,
         relay("qmux-uring-direct", "qmux-uring", "qmux-uring-direct.ini", ["{file}"]),
+        relay("qmux-uring-copy", "qmux-uring", "qmux-uring-copy.ini", ["{file}"]),
         relay("haproxy", "haproxy", "haproxy.cfg", ["-db", "-f", "{file}"]),
         relay("haproxy-splice", "haproxy", "haproxy-splice.cfg", ["-db", "-f", "{file}"]),
         relay("nginx-16k", "nginx", "nginx-16k.conf", ["-c", "{file}"]),

@@ -76,10 +76,10 @@ class Bench:
             raise Failed(f"{os.path.basename(words[0])} did not end in {timeout} s") from error
         return done.returncode, done.stdout
 
-    def iperf(self, system, extra, seconds):
+    def iperf(self, system, extra, seconds, patience=20):
         host, port = self.target(system)
         words = [self.binaries["iperf3"], "-c", host, "-p", str(port), "-t", str(seconds), "-J"]
-        rc, text = self.run_tool(words + extra, seconds + 20)
+        rc, text = self.run_tool(words + extra, seconds + patience)
         try:
             report = json.loads(text[text.index("{") :])
         except ValueError as error:

@@ -77,7 +77,7 @@ void bulk_stop(struct bulk *bulk)
     if (bulk->stream)
         stream_stop(bulk->stream, REASON_SHUTDOWN);
     if (bulk->end)
-        turn_until(&bulk->end->real, bulk->closed);
+        (void)turn_until(&bulk->end->real, bulk->closed);
     if (bulk->chunk)
         chunk_drop(bulk->chunk);
     bulk->chunk = NULL;

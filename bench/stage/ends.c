@@ -5,7 +5,7 @@
 
 #include "bench/stage/stage.h"
 
-enum { WARM_UP_NS = 500000000, SPIN_NS = 50000, TURN_NS = 1000000 };
+enum { WARM_UP_NS = 500000000 };
 
 struct ends {
     struct end *first, *second;
@@ -17,6 +17,15 @@ struct mark {
     uint64_t cpu_ns, bytes, packets, batches;
 };
 
+/* CPU time of this thread. */
+static uint64_t cpu_now_ns(void)
+{
+    struct timespec cpu;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu);
+    return (uint64_t)cpu.tv_sec * 1000000000u + (uint64_t)cpu.tv_nsec;
+}
+
 static uint64_t now_ns(void)
 {
     return os_linux.clock_ns(&os_linux);
@@ -24,19 +33,30 @@ static uint64_t now_ns(void)
 
 static struct mark mark_now(const struct end *end)
 {
-    struct timespec cpu;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu);
-    return (struct mark){(uint64_t)cpu.tv_sec * 1000000000u + (uint64_t)cpu.tv_nsec, end->bytes,
-                         end->packets, end->batches};
+    return (struct mark){end->busy_ns, end->bytes, end->packets, end->batches};
 }
 
+static uint64_t end_steps(const struct end *end)
+{
+    const struct ring_stats *stats = ring_stats(end->real.worker.ring);
+
+    return stats->submissions + stats->completions;
+}
+
+/* An end never sleeps, because waking it would be the other's cost; turns that found nothing to do
+ * are not its own. */
 static void turn_till(struct end *end, uint64_t until_ns)
 {
-    uint64_t now;
+    uint64_t cpu_ns = cpu_now_ns();
 
-    while ((now = now_ns()) < until_ns)
-        must(worker_turn(&end->real.worker, now + TURN_NS) == 0);
+    while (now_ns() < until_ns) {
+        uint64_t steps = end_steps(end), before_ns = cpu_ns;
+
+        must(worker_turn(&end->real.worker, 0) == 0);
+        cpu_ns = cpu_now_ns();
+        if (end_steps(end) != steps)
+            end->busy_ns += cpu_ns - before_ns;
+    }
 }
 
 static void end_measure(struct end *end, const struct ends *ends)
@@ -64,7 +84,6 @@ static void end_open(struct end *end)
     CPU_SET(end->core, &cores);
     must(sched_setaffinity(0, sizeof(cores), &cores) == 0);
     must(real_worker_open_with(&end->real, NULL, limits));
-    end->real.worker.spin_ns = SPIN_NS;
 }
 
 static void *run_first(void *context)

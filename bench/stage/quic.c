@@ -17,9 +17,9 @@ static void listener_finish(struct end *end)
 
     if (side->connection)
         quic_close(side->connection, REASON_SHUTDOWN, 0, "");
-    turn_until(&end->real, side->closed);
+    (void)turn_until(&end->real, side->closed);
     quic_side_unlisten(side);
-    turn_until(&end->real, side->idle);
+    (void)turn_until(&end->real, side->idle);
 }
 
 static void dialer_start(struct end *end)
@@ -42,7 +42,7 @@ static void dialer_finish(struct end *end)
 
     if (side->connection)
         quic_close(side->connection, REASON_SHUTDOWN, 0, "");
-    turn_until(&end->real, side->closed);
+    (void)turn_until(&end->real, side->closed);
     bulk_stop(&side->bulk);
 }
 

@@ -1,7 +1,8 @@
 /* bench/stage/stage.h - what each part of the way costs by itself.
  *
  * A stage runs for some seconds and prints one JSON object per line: {"stage": …, figures}.
- * Two ends stand on two threads with a worker and a core each; CPU is the thread's own. */
+ * Two ends stand on two threads with a worker and a core each; CPU is that of turns that had
+ * something to do. */
 #ifndef BENCH_STAGE_STAGE_H
 #define BENCH_STAGE_STAGE_H
 
@@ -35,7 +36,7 @@ struct end {
     void *own;
     struct addr *addr; /* shared by both */
     struct real_worker real;
-    uint64_t bytes, packets, batches; /* so far */
+    uint64_t bytes, packets, batches, busy_ns; /* so far */
     /* Of the measured window. */
     double cpu_s;
     uint64_t moved, moved_packets, moved_batches;

@@ -38,7 +38,7 @@ static void door_close(struct end *end)
     struct door *door = end->own;
 
     ring_cancel(end->real.worker.ring, &door->op);
-    turn_until(&end->real, !door->op.busy);
+    (void)turn_until(&end->real, !door->op.busy);
     bulk_stop(&door->bulk);
     close(door->fd);
 }

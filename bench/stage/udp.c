@@ -82,7 +82,7 @@ static void flood_finish(struct end *end)
 
     flood->ending = true;
     for (int i = 0; i < BATCHES; i++)
-        turn_until(&end->real, !flood->out[i].op.busy);
+        (void)turn_until(&end->real, !flood->out[i].op.busy);
     close(flood->fd);
 }
 
@@ -135,7 +135,7 @@ static void drain_finish(struct end *end)
     struct drain *drain = end->own;
 
     ring_cancel(end->real.worker.ring, &drain->op);
-    turn_until(&end->real, !drain->op.busy);
+    (void)turn_until(&end->real, !drain->op.busy);
     close(drain->fd);
 }
 

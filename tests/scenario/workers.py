@@ -31,6 +31,7 @@ AGAIN = [
     "listeners.a_source_that_comes_too_often_is_refused_and_others_are_not",
     "listeners.a_run_of_ports_keeps_the_port_towards_a_server_without_one",
     "listeners.users_and_servers_may_be_at_a_path",
+    "admin.sockets_that_were_handed_over_are_used_where_they_fit",
 ]
 
 

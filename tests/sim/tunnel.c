@@ -24,13 +24,14 @@ enum { SERVICE_PORTS = 8000, TEXT_SIZE = 4096 };
 /* ---- configurations ---- */
 static void server_text(char text[TEXT_SIZE], uint32_t workers, bool narrow)
 {
+    const char *folder = papers();
     int at = snprintf(
         text, TEXT_SIZE,
         "[server]\nworkers = %u\ndrain_timeout = 5s\n[tls edge]\n"
         "cert = %s/server.crt\nkey = %s/server.key\nca = %s/ca.crt\n"
         "[tunnel pods]\nlisten = 10.0.0.1:8443\ntls = edge\nauth = mtls\n"
         "allow = pod-*.example\nopen_timeout = 2s\n%s",
-        workers, papers(), papers(), papers(),
+        workers, folder, folder, folder,
         narrow ? "stream_window = 64k\nstream_window_max = 128k\nconnection_window_max = 256k\n"
                : "");
 
@@ -44,15 +45,16 @@ static void server_text(char text[TEXT_SIZE], uint32_t workers, bool narrow)
 
 static void client_text(char text[TEXT_SIZE], uint32_t workers, uint32_t number)
 {
+    const char *folder = papers();
     int at = snprintf(text, TEXT_SIZE,
                       "[client]\nid = client-%u\nworkers = %u\ndrain_timeout = 5s\n"
                       "server = tunnel.example:8443 name=qmux-server\ntls = edge\n[tls edge]\n"
                       "cert = %s/pod-%u.crt\nkey = %s/pod-%u.key\nca = %s/ca.crt\n",
-                      number, workers, papers(), number, papers(), number, papers());
+                      number, workers, folder, number, folder, number, folder);
 
     for (uint32_t i = 0; i < TUNNEL_DOORS; i++)
         at += snprintf(text + at, TEXT_SIZE - (size_t)at, "[service s%u]\ntarget = 10.0.2.1:%u\n",
-                       i, (uint32_t)(SERVICE_PORTS + tunnel_doors[i].port));
+                       i, (unsigned)(SERVICE_PORTS + tunnel_doors[i].port));
 }
 
 /* ---- the world ---- */
