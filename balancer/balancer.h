@@ -68,8 +68,6 @@ struct member_ops {
     struct datagram_end *(*open_datagrams)(struct member *member, struct worker *worker,
                                            const struct datagram_request *request,
                                            enum reason *reason);
-    /* A session on that worker would like to have it there; NULL where it is anywhere. */
-    void (*want)(struct member *member, struct worker *worker);
     /* No pool has it, no session is on it and no worker looks at it any more: free it.  On the
      * pool's owner. */
     void (*unused)(struct member *member);

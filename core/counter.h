@@ -64,7 +64,6 @@
     ROW(HANDED_DATAGRAMS,          "QUIC datagrams handed to the worker that they were for")            \
     ROW(LIMIT_HANDED,              "datagrams dropped: the other worker has too many of ours")       \
     ROW(HANDED_CONNECTIONS,        "connections handed to the worker that has their tunnel")         \
-    ROW(HANDED_SESSIONS,           "UDP sessions carried to the worker that has their tunnel")       \
     ROW(ADMIN_REQUESTS,            "admin requests answered")                                      \
     ROW(ADMIN_INVALID,             "admin requests that were not understood")                      \
     ROW(LIMIT_ADMIN_CLIENTS,       "admin connections closed: too many at once")                   \

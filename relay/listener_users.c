@@ -165,8 +165,6 @@ static void listener_settle_user(struct listener *listener, int fd)
         listener_begin(listener, fd, picked);
         return;
     }
-    if (picked->ops->want)
-        picked->ops->want(picked, worker);
     listener_hand(listener, listener_place(listener, picked), fd, picked);
 }
 

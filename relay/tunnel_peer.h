@@ -44,8 +44,7 @@ bool tunnel_server_takes_clients(const struct tunnel_server *server);
 
 /* A worker's own part of a member. */
 struct tunnel_post {
-    struct list peers;  /* its registered connections here, the newest first */
-    uint64_t wanted_ns; /* when the client was last asked for a connection elsewhere */
+    struct list peers; /* its registered connections here, the newest first */
 };
 
 struct tunnel_member {
