@@ -56,7 +56,7 @@ struct datagram_request {
     const char *service;
 };
 
-/* Each is called on the worker that picked; where the member has an owner, on the owner alone. */
+/* Each is called on the worker that picked; a member that is not there fails the open. */
 struct member_ops {
     /* On the worker's ring.  0, or -ENOMEM: nothing follows then. */
     int (*open)(struct member *member, struct worker *worker,
@@ -78,7 +78,6 @@ enum member_state { MEMBER_FIT, MEMBER_SUSPECT, MEMBER_GONE };
 enum member_tier { TIER_VIP, TIER_NORMAL, TIER_STANDBY, TIER_FALLBACK, TIER_COUNT };
 /* From in the pool to ended: a grace period, until no session is on it, and one more. */
 enum member_life { MEMBER_IN, MEMBER_LEFT, MEMBER_ENDING, MEMBER_ENDED };
-#define MEMBER_ANYWHERE UINT32_MAX
 
 /* What one worker says of a member: it alone writes, all read.  The distance keeps two workers off
  * one cache line wherever the array begins. */
@@ -86,7 +85,7 @@ struct member_load {
     _Atomic uint64_t held, dropped; /* their difference: sessions that this worker picked */
     _Atomic uint64_t failures;
     int64_t turn;           /* weighted round robin: what it is owed on this worker */
-    struct traffic traffic; /* what its sessions moved; read by that worker alone */
+    struct traffic traffic; /* what this worker's sessions moved to and from it; its own to read */
     uint64_t distance[10];
 };
 
@@ -97,7 +96,8 @@ struct member {
     enum member_tier tier;
     uint32_t weight;   /* 0 is 1 */
     uint32_t max_conn; /* 0: no limit */
-    uint32_t owner;    /* the one worker it can be opened on, or MEMBER_ANYWHERE */
+    /* Bits: the workers that it can be opened on at once; 0: any.  The member's own to change. */
+    _Atomic uint64_t places;
     /* The member's own to change between FIT and SUSPECT. */
     _Atomic(enum member_state) state;
     /* The pool's. */
@@ -125,9 +125,15 @@ void member_drop(struct member *member, struct worker *worker);
  * now. */
 bool member_failed(struct member *member, struct worker *worker, enum reason reason);
 bool member_succeeded(struct member *member);
-static inline uint32_t member_owner(const struct member *member)
+static inline bool member_is_at(const struct member *member, uint32_t worker)
 {
-    return member->owner;
+    uint64_t places = atomic_load_explicit(&member->places, memory_order_acquire);
+
+    return !places || places >> worker & 1;
+}
+static inline struct member_load *member_load(struct member *member, const struct worker *worker)
+{
+    return &member->loads[worker->index];
 }
 /* What a worker's sessions moved to and from it: that worker's alone. */
 static inline struct traffic *member_traffic(struct member *member, const struct worker *worker)
@@ -178,8 +184,11 @@ const char *backend_pool_name(const struct backend_pool *pool);
 int backend_pool_add(struct backend_pool *pool, struct member *member) MUST_CHECK; /* -ENOMEM */
 /* Never picked again: MEMBER_GONE, and unused() once it has ended.  Never fails. */
 void backend_pool_remove(struct backend_pool *pool, struct member *member);
-/* On the owner's thread, or inside one turn of a worker. */
 uint32_t backend_pool_count(const struct backend_pool *pool);
+/* Inside one turn of a worker: every member, until visit returns an error, which is returned. */
+typedef int member_visit_fn(struct member *member, void *context);
+int backend_pool_visit(const struct backend_pool *pool, member_visit_fn *visit, void *context);
+/* On the owner's thread, or while nobody adds or removes. */
 struct member *backend_pool_member(const struct backend_pool *pool, uint32_t index);
 
 /* Which members a session tried already, so that a retry goes elsewhere. */
@@ -187,6 +196,7 @@ enum { PICK_TRIED_MAX = 8 };
 struct pick {
     struct worker *worker;
     const struct addr *source; /* the user's; source_hash only */
+    bool here;                 /* only members that can be opened on this worker */
     const struct member *tried[PICK_TRIED_MAX];
     uint32_t tried_count;
     bool met_full; /* one was passed over for its max_conn; set by backend_pick */

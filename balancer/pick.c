@@ -31,6 +31,8 @@ static struct member *search_at(const struct search *search, uint32_t index)
 
     if (!member || member_rank(member, search->pick->worker->now_ns) != search->rank)
         return NULL;
+    if (search->pick->here && !member_is_at(member, search->pick->worker->index))
+        return NULL;
     if (member->max_conn &&
         atomic_load_explicit(&member->taken, memory_order_relaxed) >= member->max_conn) {
         search->pick->met_full = true;
@@ -116,7 +118,7 @@ static bool member_is_freer(const struct member *a, const struct member *b, uint
 
     if (load_a != load_b)
         return load_a < load_b;
-    return a->owner == worker && b->owner != worker;
+    return member_is_at(a, worker) && !member_is_at(b, worker);
 }
 
 static struct member *pick_least_conn(const struct search *search)

@@ -90,7 +90,7 @@ int backend_pool_add(struct backend_pool *pool, struct member *member)
         if (tier == member->tier)
             table_append(table, member);
     }
-    pool->count++;
+    atomic_fetch_add(&pool->count, 1);
     atomic_store(&pool->table, table);
     if (old)
         grace_begin(&old->grace, pool->options.owner, table_passed);
@@ -106,13 +106,27 @@ void backend_pool_remove(struct backend_pool *pool, struct member *member)
         index++;
     must(index < table->count);
     atomic_store(&table->members[index], NULL);
-    pool->count--;
+    atomic_fetch_sub(&pool->count, 1);
     member_leave(member);
 }
 
 uint32_t backend_pool_count(const struct backend_pool *pool)
 {
-    return pool->count;
+    return atomic_load_explicit(&pool->count, memory_order_relaxed);
+}
+
+int backend_pool_visit(const struct backend_pool *pool, member_visit_fn *visit, void *context)
+{
+    struct pool_table *table = atomic_load_explicit(&pool->table, memory_order_acquire);
+    int rc = 0;
+
+    for (uint32_t i = 0; !rc && table && i < table->count; i++) {
+        struct member *member = atomic_load_explicit(&table->members[i], memory_order_acquire);
+
+        if (member)
+            rc = visit(member, context);
+    }
+    return rc;
 }
 
 struct member *backend_pool_member(const struct backend_pool *pool, uint32_t index)

@@ -31,7 +31,7 @@ struct backend_pool {
     struct pool_options options;
     struct pool_cursor *cursors;        /* by worker */
     _Atomic(struct pool_table *) table; /* NULL: nobody was ever added */
-    uint32_t count;                     /* the owner's: members, without holes */
+    _Atomic uint32_t count;             /* members, without holes; the owner's to change */
 };
 
 /* ---- member.c ---- */

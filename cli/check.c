@@ -13,6 +13,8 @@ struct settings *load_checked(const char *file, FILE *errors)
 
     if (!settings)
         return NULL;
+    if (!settings->process.workers)
+        settings->process.workers = limits_workers();
     good = settings_check_files(settings, errors) == 0;
     good &= limits_check(settings, file, errors);
     if (!good)

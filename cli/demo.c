@@ -44,7 +44,7 @@ static struct settings *demo_settings(const struct demo *demo)
 {
     char name[64], text[1024];
     int length = snprintf(text, sizeof text,
-                          "[server]\ndrain_timeout = 1s\n"
+                          "[server]\nworkers = 1\ndrain_timeout = 1s\n"
                           "[log]\nlevel = %s\n"
                           "[tls server]\ncert = server.crt\nkey = server.key\nca = ca.crt\n"
                           "[tls client]\ncert = client.crt\nkey = client.key\nca = ca.crt\n"

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -71,6 +72,38 @@ int limits_raise(const struct settings *settings)
     return rc;
 }
 
+static uint32_t affinity_cores(void)
+{
+    cpu_set_t set;
+
+    return sched_getaffinity(0, sizeof set, &set) ? 1 : (uint32_t)CPU_COUNT(&set);
+}
+
+/* "max 100000" or "200000 100000": time a period may use, and its length.  UINT32_MAX: no limit. */
+static uint32_t cgroup_cores(void)
+{
+    FILE *file = fopen("/sys/fs/cgroup/cpu.max", "re");
+    uint64_t quota, period;
+    int found;
+
+    if (!file)
+        return UINT32_MAX;
+    found = fscanf(file, "%" SCNu64 " %" SCNu64, &quota, &period);
+    fclose(file);
+    if (found != 2 || !period || !quota)
+        return UINT32_MAX;
+    return (uint32_t)((quota + period - 1) / period);
+}
+
+uint32_t limits_workers(void)
+{
+    uint32_t cores = affinity_cores(), quota = cgroup_cores();
+
+    if (cores > quota)
+        cores = quota;
+    return cores < SETTINGS_WORKERS_MAX ? cores : SETTINGS_WORKERS_MAX;
+}
+
 /* UINT64_MAX: no limit, or none that can be read. */
 static uint64_t cgroup_memory(void)
 {
@@ -86,7 +119,7 @@ static uint64_t cgroup_memory(void)
     return end == text ? UINT64_MAX : bytes; /* else it says "max" */
 }
 
-void limits_of_pools(struct pool_limits *limits)
+void limits_of_pools(uint32_t workers, struct pool_limits *limits)
 {
     static const struct {
         uint32_t size, share; /* bytes of a chunk; hundredths of the memory that all may take */
@@ -101,7 +134,7 @@ void limits_of_pools(struct pool_limits *limits)
     if (memory > most)
         memory = most;
     for (int i = 0; i < POOL_COUNT; i++) {
-        uint64_t count = memory / 2 / 100 * pools[i].share / pools[i].size;
+        uint64_t count = memory / 2 / workers / 100 * pools[i].share / pools[i].size;
 
         limits->count[i] = (uint32_t)(count < 64 ? 64 : count > UINT32_MAX ? UINT32_MAX : count);
     }

@@ -39,9 +39,9 @@ void process_end(struct process *process, const char *why)
         LOG_TEXT("asked_by", why));
     notify_stopping(&process->notify);
     if (process->ends == 1)
-        relay_thread_drain(&process->thread);
+        team_drain(&process->team);
     else
-        relay_thread_stop(&process->thread);
+        team_stop(&process->team);
 }
 
 bool process_reload(struct process *process, struct writer *error)
@@ -92,15 +92,45 @@ static bool process_is_complete(const struct process *process, uint32_t news)
     return news & THREAD_REGISTERED || !process->options->settings->client.present;
 }
 
-/* False: the worker's thread has ended. */
+static void process_log_addresses(const struct process *process)
+{
+    const struct settings *settings = process->options->settings;
+    struct addr addr;
+
+    for (uint32_t i = 0; i < settings->tunnel_count; i++)
+        if (crew_tunnel_addr(process->team.crew, settings->tunnels[i].name, &addr) == 0)
+            LOG(process->source, LOG_INFO, "listening for tunnel clients",
+                LOG_TEXT("tunnel", settings->tunnels[i].name), LOG_ADDR("address", &addr));
+    for (uint32_t i = 0; i < settings->listener_count; i++)
+        if (crew_listener_addr(process->team.crew, settings->listeners[i].name, &addr) == 0)
+            LOG(process->source, LOG_INFO, "listening for users",
+                LOG_TEXT("listener", settings->listeners[i].name), LOG_ADDR("address", &addr));
+}
+
+static void process_tell_ready(const struct process *process)
+{
+    const struct settings *settings = process->options->settings;
+    struct addr addr = {0};
+    int rc = settings->listener_count
+                 ? crew_listener_addr(process->team.crew, settings->listeners[0].name, &addr)
+                 : 0;
+
+    must(!rc);
+    if (process->options->ready)
+        process->options->ready(process->options->context, &addr);
+}
+
+/* False: every thread has ended. */
 static bool process_take_news(struct process *process)
 {
     const struct settings *settings = process->options->settings;
-    uint32_t news = relay_thread_news(&process->thread);
+    uint32_t news = team_news(&process->team);
 
     if (news & THREAD_STARTED && !process->started) {
         process->started = true;
+        process_log_addresses(process);
         LOG(process->source, LOG_INFO, "ready", LOG_TEXT("version", QMUX_VERSION),
+            LOG_NUMBER("workers", settings->process.workers),
             LOG_NUMBER("listeners", settings->listener_count),
             LOG_NUMBER("tunnels", settings->tunnel_count),
             LOG_NUMBER("servers", settings->client.server_count));
@@ -112,8 +142,7 @@ static bool process_take_news(struct process *process)
     }
     if (process->started && !process->ready && process_is_complete(process, news)) {
         process->ready = true;
-        if (process->options->ready)
-            process->options->ready(process->options->context, &process->thread.first_listener);
+        process_tell_ready(process);
     }
     return !(news & THREAD_ENDED);
 }
@@ -144,7 +173,7 @@ static void process_control(struct process *process)
         if (process->started)
             process_take_time(process, &timeout_ms);
         process_feed_watchdog(process, &timeout_ms);
-        fds[THREAD] = (struct pollfd){.fd = process->thread.event_fd, .events = POLLIN};
+        fds[THREAD] = (struct pollfd){.fd = process->team.event_fd, .events = POLLIN};
         fds[SIGNALS] =
             (struct pollfd){.fd = process->started ? process->signal_fd : -1, .events = POLLIN};
         count = resolver_poll(process->resolver, fds + RESOLVER, RESOLVER_FDS, &timeout_ms);
@@ -183,10 +212,7 @@ static int process_open_access(struct process *process)
     if (!settings->access)
         return 0;
     process->access = open_log(&options);
-    if (!process->access)
-        return -EIO;
-    process->thread.access = log_source_new(process->access);
-    return process->thread.access ? 0 : -ENOMEM;
+    return process->access ? 0 : -EIO;
 }
 
 static int process_open_log(struct process *process)
@@ -203,14 +229,12 @@ static int process_open_log(struct process *process)
     if (!process->log)
         return -EIO;
     process->source = log_source_new(process->log);
-    process->thread.log = log_source_new(process->log);
-    return process->source && process->thread.log ? process_open_access(process) : -ENOMEM;
+    return process->source ? process_open_access(process) : -ENOMEM;
 }
 
 uint64_t process_counter(const struct process *process, enum counter counter)
 {
-    return counter_read(&process->thread.counters, counter) +
-           counter_read(&process->counters, counter) +
+    return team_counter(&process->team, counter) + counter_read(&process->counters, counter) +
            (counter == COUNTER_LOG_DROPPED ? log_dropped(process->log) : 0);
 }
 
@@ -226,32 +250,42 @@ static void process_log_counters(struct process *process)
 }
 
 /* The exit code. */
-static int process_run_thread(struct process *process)
+static int process_run_team(struct process *process)
 {
-    int rc;
+    struct team *team = &process->team;
+    bool good = team_start(team) == 0;
 
-    process->thread.settings = process->options->settings;
-    process->thread.resolver = process->resolver;
-    process->thread.os = &process->activation.os;
-    process->thread.ring_without = getenv("QMUX_RING_WITHOUT");
-    rc = relay_thread_start(&process->thread);
-    if (rc) {
-        process_complain(process, "cannot start a thread", strerror(-rc));
-        return CLI_FAILED;
-    }
     if (process->options->seconds)
         process->end_ms = process_clock_ms() + process->options->seconds * 1000ull;
-    process_control(process);
+    if (team->started)
+        process_control(process);
     admin_close(&process->admin);
     process_leave_duty(process);
-    relay_thread_join(&process->thread);
+    good = team_join(team) && good;
     process_log_counters(process);
-    if (process->thread.failed)
-        process_complain(process, process->started ? "failed" : "cannot start",
-                         process->thread.error);
-    else
+    if (good)
         LOG(process->source, LOG_INFO, "ended");
-    return process->thread.failed || process->failed ? CLI_FAILED : CLI_GOOD;
+    else
+        process_complain(process, process->started ? "failed" : "cannot start", team->error);
+    team_close(team);
+    return good && !process->failed ? CLI_GOOD : CLI_FAILED;
+}
+
+static int process_open_team(struct process *process)
+{
+    const struct team_options options = {
+        .settings = process->options->settings,
+        .os = &process->activation.os,
+        .log = process->log,
+        .access = process->access,
+        .resolver = process->resolver,
+        .ring_without = getenv("QMUX_RING_WITHOUT"),
+    };
+
+    if (team_open(&process->team, &options) == 0)
+        return process_run_team(process);
+    process_complain(process, "cannot start", process->team.error);
+    return CLI_FAILED;
 }
 
 /* The exit code. */
@@ -262,7 +296,7 @@ static int process_run_admin(struct process *process)
     activation_open(&process->activation);
     notify_open(&process->notify);
     if (process_open_admin(process) == 0)
-        code = process_run_thread(process);
+        code = process_open_team(process);
     admin_close(&process->admin); /* no thread was made */
     notify_close(&process->notify);
     activation_close(&process->activation);

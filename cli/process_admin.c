@@ -10,11 +10,11 @@ static bool admin_wants_picture(void *context)
 {
     struct process *process = context;
 
-    if (process->thread.picturing) {
+    if (team_is_picturing(&process->team)) {
         process->picture_again = true;
         return true;
     }
-    return relay_thread_ask_picture(&process->thread);
+    return team_ask_picture(&process->team);
 }
 
 static void admin_drains(void *context, const char *asked_by)
@@ -83,7 +83,7 @@ static void process_answer(struct process *process, const struct status *status)
                                      process_has_tunnel(process, status),
                             .uptime_ms = process_clock_ms() - process->began_ms,
                             .started_ms = process->started_ms,
-                            .workers = 1};
+                            .workers = process->team.count};
 
     for (int i = 0; i < COUNTER_COUNT; i++)
         report.counters[i] = process_counter(process, (enum counter)i);
@@ -93,24 +93,21 @@ static void process_answer(struct process *process, const struct status *status)
 /* One picture for all who wait, unless some came too late for it: then they all get the next. */
 void process_take_picture(struct process *process)
 {
-    struct status part, all = {0};
+    struct status all;
     int error;
 
-    if (!relay_thread_take_picture(&process->thread, &part, &error))
+    if (!team_take_picture(&process->team, &all, &error))
         return;
     if (process->picture_again) {
         process->picture_again = false;
-        if (relay_thread_ask_picture(&process->thread)) {
-            status_release(&part);
+        if (team_ask_picture(&process->team)) {
+            status_release(&all);
             return;
         }
     }
-    if (!error)
-        error = status_merge(&all, &part);
     if (error)
         admin_pictured(process->admin, NULL);
     else
         process_answer(process, &all);
     status_release(&all);
-    status_release(&part);
 }

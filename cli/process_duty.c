@@ -60,7 +60,7 @@ void process_feed_watchdog(struct process *process, int *timeout_ms)
     if (!notify->watchdog_ms)
         return;
     if (now_ms >= notify->feed_at_ms) {
-        if (relay_thread_moves(&process->thread))
+        if (team_moves(&process->team))
             notify_watchdog(notify);
         notify->feed_at_ms = now_ms + notify->watchdog_ms;
     }

@@ -7,7 +7,7 @@
 #include "cli/admin.h"
 #include "cli/notify.h"
 #include "cli/process.h"
-#include "cli/relay_thread.h"
+#include "cli/team.h"
 #include "core/log.h"
 
 struct process {
@@ -19,7 +19,7 @@ struct process {
     struct counters counters; /* the control thread's */
     struct notify notify;
     struct activation activation;
-    struct relay_thread thread;
+    struct team team;
     int signal_fd;
     uint64_t started_ms, began_ms; /* since 1970, and of the clock that only goes forward */
     uint64_t end_ms;               /* 0: no end of its own */

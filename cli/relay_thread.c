@@ -1,9 +1,9 @@
 #include "cli/relay_thread.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "cli/limits.h"
@@ -20,11 +20,14 @@ static void thread_tell(struct relay_thread *thread, uint32_t news)
         return; /* the counter is full: the reader is woken anyway */
 }
 
-static void thread_ended(void *context)
+static void thread_relay_ended(void *context)
 {
-    struct relay_thread *thread = context;
+    thread_tell(context, THREAD_STOPPED);
+}
 
-    worker_stop(&thread->worker);
+static void thread_relay_drained(void *context)
+{
+    thread_tell(context, THREAD_DRAINED);
 }
 
 static void thread_registered(void *context)
@@ -32,15 +35,52 @@ static void thread_registered(void *context)
     thread_tell(context, THREAD_REGISTERED);
 }
 
+/* ---- orders ---- */
+
+static struct relay_thread *thread_of(struct mail *mail)
+{
+    return container_of(mail, struct thread_mail, mail)->thread;
+}
+
+static void thread_begins(struct mail *mail)
+{
+    struct relay_thread *thread = thread_of(mail);
+
+    thread->begun = true;
+    if (relay_start(thread->relay, thread->error, sizeof thread->error)) {
+        thread->failed = true;
+        relay_stop(thread->relay);
+    } else {
+        thread_tell(thread, THREAD_STARTED);
+    }
+}
+
 static void thread_drains(struct mail *mail)
 {
-    relay_drain(container_of(mail, struct relay_thread, drain_mail)->relay);
+    relay_drain(thread_of(mail)->relay);
 }
 
 static void thread_stops(struct mail *mail)
 {
-    relay_stop(container_of(mail, struct relay_thread, stop_mail)->relay);
+    struct relay_thread *thread = thread_of(mail);
+
+    if (thread->begun)
+        relay_stop(thread->relay);
+    else
+        thread_tell(thread, THREAD_STOPPED);
 }
+
+static void thread_quits(struct mail *mail)
+{
+    worker_stop(&thread_of(mail)->worker);
+}
+
+static mail_fn *const thread_orders[THREAD_ORDERS] = {
+    [THREAD_BEGIN] = thread_begins,
+    [THREAD_DRAIN] = thread_drains,
+    [THREAD_STOP] = thread_stops,
+    [THREAD_QUIT] = thread_quits,
+};
 
 static void thread_beats(struct mail *mail)
 {
@@ -59,6 +99,8 @@ static void thread_takes_picture(struct mail *mail)
     thread_tell(thread, 0);
 }
 
+/* ---- from start to end ---- */
+
 static int thread_open_worker(struct relay_thread *thread)
 {
     struct worker_options options = {
@@ -67,6 +109,7 @@ static int thread_open_worker(struct relay_thread *thread)
         .log = thread->log,
         .access = thread->access,
         .resolver = thread->resolver,
+        .index = thread->index,
         .spin_ns = thread->settings->process.spin_ns,
     };
     int rc;
@@ -74,7 +117,7 @@ static int thread_open_worker(struct relay_thread *thread)
     options.ring = ring_uring_open(thread->ring_without, thread->error, sizeof thread->error);
     if (!options.ring)
         return -EIO;
-    limits_of_pools(&options.limits);
+    limits_of_pools(thread->settings->process.workers, &options.limits);
     rc = worker_init(&thread->worker, &options);
     if (rc)
         snprintf(thread->error, sizeof thread->error, "the worker could not be made: %s",
@@ -86,8 +129,9 @@ static int thread_open_relay(struct relay_thread *thread)
 {
     struct relay_options options = {
         .worker = &thread->worker,
-        .settings = thread->settings,
-        .ended = thread_ended,
+        .crew = thread->crew,
+        .ended = thread_relay_ended,
+        .drained = thread_relay_drained,
         .registered = thread_registered,
         .context = thread,
     };
@@ -103,36 +147,13 @@ static void thread_set_takes_mail(struct relay_thread *thread, bool takes_mail)
     pthread_mutex_unlock(&thread->post_lock);
 }
 
-static void thread_log_addresses(struct relay_thread *thread)
-{
-    const struct settings *settings = thread->settings;
-    struct addr addr;
-
-    for (uint32_t i = 0; i < settings->tunnel_count; i++)
-        if (relay_tunnel_addr(thread->relay, settings->tunnels[i].name, &addr) == 0)
-            LOG(thread->log, LOG_INFO, "listening for tunnel clients",
-                LOG_TEXT("tunnel", settings->tunnels[i].name), LOG_ADDR("address", &addr));
-    for (uint32_t i = settings->listener_count; i-- > 0;)
-        if (relay_listener_addr(thread->relay, settings->listeners[i].name, &addr) == 0) {
-            LOG(thread->log, LOG_INFO, "listening for users",
-                LOG_TEXT("listener", settings->listeners[i].name), LOG_ADDR("address", &addr));
-            thread->first_listener = addr;
-        }
-}
-
-/* The relay from start to end.  0: nothing of it is left in the ring; else the ring is broken. */
-static int thread_run_relay(struct relay_thread *thread)
+/* Turns until the order to quit.  0: nothing is left in the ring; else the ring is broken. */
+static int thread_run(struct relay_thread *thread)
 {
     int rc;
 
-    if (relay_start(thread->relay, thread->error, sizeof thread->error)) {
-        thread->failed = true;
-        relay_stop(thread->relay);
-    } else {
-        thread_log_addresses(thread);
-        thread_set_takes_mail(thread, true);
-        thread_tell(thread, THREAD_STARTED);
-    }
+    thread_set_takes_mail(thread, true);
+    thread_tell(thread, THREAD_OPENED);
     rc = worker_run(&thread->worker);
     thread_set_takes_mail(thread, false);
     if (rc) {
@@ -142,16 +163,34 @@ static int thread_run_relay(struct relay_thread *thread)
     return rc;
 }
 
+/* A core that is not there, or not ours, costs only speed. */
+static void thread_pin(const struct relay_thread *thread)
+{
+    cpu_set_t set;
+    int rc;
+
+    if (thread->cpu < 0)
+        return;
+    CPU_ZERO(&set);
+    CPU_SET((size_t)thread->cpu, &set);
+    rc = pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+    if (rc)
+        LOG(thread->log, LOG_WARN, "a worker could not be pinned",
+            LOG_NUMBER("worker", thread->index), LOG_NUMBER("cpu", thread->cpu),
+            LOG_TEXT("error", strerror(rc)));
+}
+
 static void *thread_main(void *context)
 {
     struct relay_thread *thread = context;
 
+    thread_pin(thread);
     if (thread_open_worker(thread)) {
         thread->failed = true;
     } else if (thread_open_relay(thread)) {
         thread->failed = true;
         worker_release(&thread->worker);
-    } else if (thread_run_relay(thread) == 0) {
+    } else if (thread_run(thread) == 0) {
         relay_free(&thread->relay);
         worker_release(&thread->worker);
     }
@@ -166,28 +205,19 @@ int relay_thread_start(struct relay_thread *thread)
     int rc;
 
     atomic_store(&thread->news, 0);
-    thread->drain_mail.run = thread_drains;
-    thread->stop_mail.run = thread_stops;
+    for (int i = 0; i < THREAD_ORDERS; i++)
+        thread->orders[i] = (struct thread_mail){.mail.run = thread_orders[i], .thread = thread};
     thread->beat_mail.run = thread_beats;
     thread->picture_mail.run = thread_takes_picture;
-    thread->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (thread->event_fd < 0)
-        return -errno;
     pthread_mutex_init(&thread->post_lock, NULL);
     rc = pthread_create(&thread->thread, NULL, thread_main, thread);
-    if (rc) {
+    if (rc)
         pthread_mutex_destroy(&thread->post_lock);
-        close(thread->event_fd);
-    }
     return -rc;
 }
 
-uint32_t relay_thread_news(struct relay_thread *thread)
+uint32_t relay_thread_news(const struct relay_thread *thread)
 {
-    uint64_t count;
-
-    if (read(thread->event_fd, &count, sizeof count) < 0)
-        return atomic_load(&thread->news); /* nothing new */
     return atomic_load(&thread->news);
 }
 
@@ -204,14 +234,12 @@ static bool thread_post(struct relay_thread *thread, struct mail *mail)
     return posted;
 }
 
-void relay_thread_drain(struct relay_thread *thread)
+void relay_thread_order(struct relay_thread *thread, enum thread_order order)
 {
-    thread_post(thread, &thread->drain_mail);
-}
+    struct thread_mail *mail = &thread->orders[order];
 
-void relay_thread_stop(struct relay_thread *thread)
-{
-    thread_post(thread, &thread->stop_mail);
+    if (!mail->given)
+        mail->given = thread_post(thread, &mail->mail);
 }
 
 bool relay_thread_moves(struct relay_thread *thread)
@@ -248,5 +276,4 @@ void relay_thread_join(struct relay_thread *thread)
     if (atomic_load(&thread->pictured))
         status_release(&thread->picture); /* nobody took it */
     pthread_mutex_destroy(&thread->post_lock);
-    close(thread->event_fd);
 }

@@ -2,7 +2,10 @@
  *
  * Owner: cli/process.  Thread: the control thread's, except what is said to be the worker's.  The
  * two share the news word and mails, nothing else: the worker's state is touched by the worker
- * alone. Life: start -> (drain -> stop) -> news has THREAD_ENDED -> join. */
+ * alone.
+ * Life: start -> OPENED -> begin -> STARTED -> (drain -> DRAINED ->) stop -> STOPPED -> quit ->
+ * ENDED -> join.  A thread that fails goes to STOPPED or straight to ENDED.  The threads of a
+ * process take each step together: what one sends another finds it there until all have stopped. */
 #ifndef CLI_RELAY_THREAD_H
 #define CLI_RELAY_THREAD_H
 
@@ -16,33 +19,46 @@
 #include "relay/relay.h"
 
 enum {
-    THREAD_STARTED = 1,    /* everything is open */
-    THREAD_REGISTERED = 2, /* a tunnel of our [client] was registered, once at least */
-    THREAD_ENDED = 4,      /* error and failed are set */
+    THREAD_OPENED = 1 << 0,     /* the worker and its relay are made */
+    THREAD_STARTED = 1 << 1,    /* everything is open */
+    THREAD_REGISTERED = 1 << 2, /* a tunnel of our [client] was registered, once at least */
+    THREAD_DRAINED = 1 << 3,    /* nothing is left that draining waits for */
+    THREAD_STOPPED = 1 << 4,    /* the relay has ended */
+    THREAD_ENDED = 1 << 5,      /* error and failed are set */
 };
+
+/* What a thread is asked to do, each once. */
+enum thread_order { THREAD_BEGIN, THREAD_DRAIN, THREAD_STOP, THREAD_QUIT, THREAD_ORDERS };
 
 struct relay_thread {
     /* Set by start. */
-    const struct settings *settings; /* borrowed until join, like the next two */
+    _Alignas(128) uint32_t index; /* the worker's; no cache line is two threads' */
+    int cpu;                      /* that it is pinned to; -1: none */
+    struct crew *crew;            /* borrowed until join, like the next three */
+    const struct settings *settings;
     struct log_source *log, *access; /* the worker's own; access NULL: none */
     struct resolver *resolver;
     struct os *os;            /* NULL: Linux */
     const char *ring_without; /* accelerators not to use; NULL: none */
+    int event_fd;             /* of the process: poll it for reading, there is news */
     pthread_t thread;
-    int event_fd; /* poll it for reading: there is news */
     struct counters counters;
     /* The worker's. */
     struct worker worker;
     struct relay *relay;
+    bool begun;
     /* Told by the worker. */
     _Atomic uint32_t news;
-    bool failed;                /* once it has ended */
-    char error[512];            /* a sentence, when it failed */
-    struct addr first_listener; /* once it has started: where the first [listener] is bound */
+    bool failed;     /* once it has ended */
+    char error[512]; /* a sentence, when it failed */
     /* Mails to the worker, while it can take them. */
     pthread_mutex_t post_lock;
     bool takes_mail;
-    struct mail drain_mail, stop_mail;
+    struct thread_mail {
+        struct mail mail;
+        struct relay_thread *thread;
+        bool given;
+    } orders[THREAD_ORDERS];
     /* One at a time is under way: the worker's from the post until its word says that it is not. */
     struct mail beat_mail, picture_mail;
     _Atomic bool beating;
@@ -52,11 +68,11 @@ struct relay_thread {
     int picture_error;
 };
 
-/* The fields above thread are the caller's to set.  0, or -errno: nothing was started. */
+/* The fields above `thread` are the caller's to set.  0, or -errno: nothing was started. */
 int relay_thread_start(struct relay_thread *thread) MUST_CHECK;
-uint32_t relay_thread_news(struct relay_thread *thread); /* all of it, since the start */
-void relay_thread_drain(struct relay_thread *thread);    /* once */
-void relay_thread_stop(struct relay_thread *thread);     /* once */
+uint32_t relay_thread_news(const struct relay_thread *thread); /* all of it, since the start */
+/* No-op before THREAD_OPENED, after THREAD_ENDED, and the second time. */
+void relay_thread_order(struct relay_thread *thread, enum thread_order order);
 /* Whether the worker has had a turn since this was last asked; true before it has begun. */
 bool relay_thread_moves(struct relay_thread *thread);
 /* Asks the worker for a picture of what it does; news come with it.  False: it takes no mail, or is

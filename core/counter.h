@@ -61,6 +61,9 @@
     ROW(MESSAGES_UNKNOWN,          "tunnel messages of an unknown kind skipped")                   \
     ROW(MESSAGES_INVALID,          "tunnel messages that broke the protocol")                      \
     ROW(RECONNECTS,                "tunnel connections tried again")                               \
+    ROW(HANDED_DATAGRAMS,          "QUIC datagrams handed to the worker that they were for")            \
+    ROW(LIMIT_HANDED,              "datagrams dropped: the other worker has too many of ours")       \
+    ROW(HANDED_CONNECTIONS,        "connections handed to the worker that has their tunnel")         \
     ROW(ADMIN_REQUESTS,            "admin requests answered")                                      \
     ROW(ADMIN_INVALID,             "admin requests that were not understood")                      \
     ROW(LIMIT_ADMIN_CLIENTS,       "admin connections closed: too many at once")                   \

@@ -15,14 +15,28 @@ static int set_int(struct os *os, int fd, int level, int name, int value)
     return os->set_option(os, fd, level, name, &value, sizeof(value));
 }
 
-static int open_and_bind(struct os *os, const struct addr *addr, int type, int reuse)
+/* How others may have the same address. */
+enum reuse { REUSE_NOT, REUSE_REMAINS, REUSE_PORT }; /* remains: of connections that are closed */
+
+static int set_reuse(struct os *os, int fd, int type, enum reuse reuse)
+{
+    int rc = 0;
+
+    if (reuse == REUSE_REMAINS || (reuse == REUSE_PORT && type == SOCK_STREAM))
+        rc = set_int(os, fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    if (!rc && reuse == REUSE_PORT)
+        rc = set_int(os, fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    return rc;
+}
+
+static int open_and_bind(struct os *os, const struct addr *addr, int type, enum reuse reuse)
 {
     int fd = os->socket(os, addr_family(addr), type);
     int rc;
 
     if (fd < 0)
         return fd;
-    rc = reuse ? set_int(os, fd, SOL_SOCKET, reuse, 1) : 0;
+    rc = set_reuse(os, fd, type, reuse);
     if (!rc && addr_family(addr) == AF_INET6)
         rc = set_int(os, fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
     if (!rc)
@@ -33,9 +47,14 @@ static int open_and_bind(struct os *os, const struct addr *addr, int type, int r
     return rc;
 }
 
+int sock_tcp_bind(struct os *os, const struct addr *addr, bool reuse_port)
+{
+    return open_and_bind(os, addr, SOCK_STREAM, reuse_port ? REUSE_PORT : REUSE_REMAINS);
+}
+
 int sock_tcp_listen(struct os *os, const struct addr *addr, int backlog)
 {
-    int fd = open_and_bind(os, addr, SOCK_STREAM, SO_REUSEADDR);
+    int fd = sock_tcp_bind(os, addr, false);
     int rc;
 
     if (fd < 0)
@@ -107,7 +126,7 @@ static int want_packet_info(struct os *os, int fd, int family)
 
 int sock_udp_bind(struct os *os, const struct addr *addr, bool packet_info, bool reuse_port)
 {
-    int fd = open_and_bind(os, addr, SOCK_DGRAM, reuse_port ? SO_REUSEPORT : 0);
+    int fd = open_and_bind(os, addr, SOCK_DGRAM, reuse_port ? REUSE_PORT : REUSE_NOT);
     int rc;
 
     if (fd < 0)

@@ -16,6 +16,8 @@ struct tcp_options {
 
 /* IPv6 sockets take IPv6 only, so that both wildcards can be bound. */
 int sock_tcp_listen(struct os *os, const struct addr *addr, int backlog);
+/* Bound, to listen later; reuse_port: beside others of ours. */
+int sock_tcp_bind(struct os *os, const struct addr *addr, bool reuse_port);
 /* A socket's file that nobody listens on any more is replaced.  mode 0: as the umask has it. */
 int sock_unix_listen(struct os *os, const struct addr *addr, int backlog, uint32_t mode);
 void sock_unix_remove(struct os *os, const struct addr *addr); /* its file, at the end */

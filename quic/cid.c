@@ -31,11 +31,10 @@ void cid_make(const struct cid_codec *codec, const uint8_t random[CID_RANDOM],
               uint8_t id[CID_LENGTH])
 {
     const struct cid_place *place = &codec->place;
-    unsigned rounds = 256u / place->sockets;
     uint8_t block[CID_BLOCK] = {CID_LAYOUT, (uint8_t)(place->server >> 8), (uint8_t)place->server,
                                 place->generation, place->worker};
 
-    id[0] = (uint8_t)(place->socket + place->sockets * (random[0] % rounds));
+    id[0] = cid_first_byte(place->socket, place->sockets, random[0]);
     memcpy(block + 5, random + 1, 9);
     aes_seal_block(codec->key, block, id + 1);
 }

@@ -60,6 +60,12 @@ static inline uint8_t cid_socket(uint8_t first, uint8_t sockets)
     return (uint8_t)(first % sockets);
 }
 
+/* Its inverse: one of the bytes that lead to `socket`, as `random` will. */
+static inline uint8_t cid_first_byte(uint8_t socket, uint8_t sockets, uint8_t random)
+{
+    return (uint8_t)(socket + sockets * (random % (256u / sockets)));
+}
+
 /* ---- the table: id -> connection, open addressing, keyed hash ---- */
 struct cid_slot {
     void *value; /* NULL: free */

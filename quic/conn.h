@@ -76,6 +76,7 @@ struct connection_birth {
     struct tls_context *tls;
     const char *server_name;
     struct addr peer, local;
+    uint32_t worker, workers; /* clients: as in quic_dial */
     /* Servers. */
     const ngtcp2_pkt_hd *initial;
     const ngtcp2_cid *original; /* the id the client chose first, when a Retry came between */

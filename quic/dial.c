@@ -15,7 +15,9 @@ struct quic_connection *quic_connect(struct worker *worker, const struct quic_di
                                      .config = &dial->config,
                                      .tls = dial->tls,
                                      .server_name = dial->server_name,
-                                     .peer = dial->peer};
+                                     .peer = dial->peer,
+                                     .worker = dial->worker,
+                                     .workers = dial->workers};
     struct quic_connection *connection;
 
     if (!endpoint)

@@ -14,13 +14,14 @@ static void endpoint_free(struct quic_endpoint *endpoint)
     cid_table_release(&endpoint->ids);
     cid_table_release(&endpoint->buried);
     mem_free(endpoint->handshakes);
+    port_leave(endpoint);
     mem_free(endpoint);
 }
 
 /* An endpoint without a socket yet. */
-static struct quic_endpoint *endpoint_new(struct worker *worker, const uint8_t *secret)
+static struct quic_endpoint *endpoint_new(struct worker *worker, const uint8_t *secret,
+                                          const struct cid_place *place)
 {
-    const struct cid_place place = {.worker = (uint8_t)worker->index, .sockets = 1};
     struct quic_endpoint *endpoint = mem_new(sizeof(*endpoint));
     uint64_t seed;
 
@@ -32,7 +33,7 @@ static struct quic_endpoint *endpoint_new(struct worker *worker, const uint8_t *
     list_init(&endpoint->graves);
     cid_table_init(&endpoint->ids, seed);
     cid_table_init(&endpoint->buried, seed);
-    if (cid_codec_init(&endpoint->codec, secret, &place) < 0 ||
+    if (cid_codec_init(&endpoint->codec, secret, place) < 0 ||
         token_keys_init(&endpoint->keys, secret) < 0) {
         endpoint_free(endpoint);
         return NULL;
@@ -40,17 +41,16 @@ static struct quic_endpoint *endpoint_new(struct worker *worker, const uint8_t *
     return endpoint;
 }
 
-static int endpoint_open_socket(struct quic_endpoint *endpoint, const struct addr *bind,
-                                const struct addr *peer)
+static int endpoint_open_socket(struct quic_endpoint *endpoint, struct quic_socket_options *options)
 {
-    const struct quic_socket_options options = {.worker = endpoint->worker,
-                                                .bind = bind,
-                                                .peer = peer,
-                                                .packet_info = endpoint->wildcard,
-                                                .received = endpoint_received,
-                                                .owner = endpoint};
     int error;
-    struct quic_socket *socket = socket_open(&options, &error);
+    struct quic_socket *socket;
+
+    options->worker = endpoint->worker;
+    options->packet_info = endpoint->wildcard;
+    options->received = endpoint_received;
+    options->owner = endpoint;
+    socket = socket_open(options, &error);
 
     if (!socket)
         return error;
@@ -74,16 +74,18 @@ static void endpoint_socket_idle(void *owner)
 
 struct quic_endpoint *endpoint_connect(struct worker *worker, const struct addr *peer, int *error)
 {
+    const struct cid_place place = {.worker = (uint8_t)worker->index, .sockets = 1};
+    struct quic_socket_options options = {.peer = peer};
     struct quic_endpoint *endpoint;
     uint8_t secret[32];
 
     worker->os->random(worker->os, secret, sizeof(secret));
-    endpoint = endpoint_new(worker, secret);
+    endpoint = endpoint_new(worker, secret, &place);
     wipe(secret, sizeof(secret));
     *error = -ENOMEM;
     if (!endpoint)
         return NULL;
-    *error = endpoint_open_socket(endpoint, NULL, peer);
+    *error = endpoint_open_socket(endpoint, &options);
     if (*error < 0) {
         endpoint_free(endpoint);
         return NULL;
@@ -93,8 +95,9 @@ struct quic_endpoint *endpoint_connect(struct worker *worker, const struct addr 
 
 int endpoint_rebind(struct quic_endpoint *endpoint, const struct addr *peer)
 {
+    struct quic_socket_options options = {.peer = peer};
     struct quic_socket *old = endpoint->socket;
-    int rc = endpoint_open_socket(endpoint, NULL, peer);
+    int rc = endpoint_open_socket(endpoint, &options);
 
     if (rc < 0)
         return rc;
@@ -113,22 +116,39 @@ void endpoint_make_id(const struct quic_endpoint *endpoint, ngtcp2_cid *id)
 
 /* ---- the face ---- */
 
+/* On a port the worker's number says which of its sockets, and ids lead there. */
+static struct cid_place endpoint_place(const struct worker *worker, const struct quic_port *port)
+{
+    struct cid_place place = {.worker = (uint8_t)worker->index, .sockets = 1};
+
+    if (port) {
+        must(worker->index < port->count);
+        place.socket = (uint8_t)worker->index;
+        place.sockets = (uint8_t)port->count;
+    }
+    return place;
+}
+
 struct quic_endpoint *quic_listen(struct worker *worker, const struct addr *addr,
                                   const struct quic_acceptor *acceptor, int *error)
 {
-    struct quic_endpoint *endpoint = endpoint_new(worker, acceptor->secret);
+    struct quic_port *port = acceptor->port;
+    const struct cid_place place = endpoint_place(worker, port);
+    struct quic_socket_options options = {
+        .bind = addr, .bound = port, .fd = port ? port->seats[worker->index].fd : -1};
+    struct quic_endpoint *endpoint = endpoint_new(worker, acceptor->secret, &place);
 
     *error = -ENOMEM;
     if (!endpoint)
         return NULL;
     endpoint->server = true;
-    endpoint->wildcard = addr_is_wildcard(addr);
+    endpoint->wildcard = addr_is_wildcard(port ? &port->addr : addr);
     endpoint->acceptor = *acceptor;
     endpoint->handshakes = mem_new(sizeof(*endpoint->handshakes));
-    if (!endpoint->handshakes)
+    if (!endpoint->handshakes || port_join(endpoint, port) < 0)
         goto free_endpoint;
     endpoint->handshakes->seed = endpoint->ids.seed;
-    *error = endpoint_open_socket(endpoint, addr, NULL);
+    *error = endpoint_open_socket(endpoint, &options);
     if (*error < 0)
         goto free_endpoint;
     return endpoint;

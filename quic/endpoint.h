@@ -16,6 +16,7 @@
 #include "quic/cid.h"
 #include "quic/grave.h"
 #include "quic/limit.h"
+#include "quic/port.h"
 #include "quic/quic.h"
 #include "quic/socket.h"
 #include "quic/token.h"
@@ -35,6 +36,7 @@ struct quic_endpoint {
     struct addr local; /* as bound */
     bool server, wildcard;
     struct quic_acceptor acceptor; /* servers */
+    struct port_outbox outbox;     /* servers on a port: datagrams for other workers */
     struct cid_codec codec;
     struct token_keys keys;
     /* Changes while open. */
@@ -70,8 +72,12 @@ struct stray {
     const uint8_t *data;
     uint32_t length;
     const struct addr *peer, *local;
+    bool handed; /* over by another worker: it goes no further */
+    uint8_t ecn;
     ngtcp2_version_cid ids;
 };
+/* receive.c: a datagram that another worker handed over. */
+void endpoint_take_handed(struct quic_endpoint *endpoint, struct stray *stray);
 /* The connection that the packet begins, NULL when it was answered or dropped. */
 struct quic_connection *endpoint_accept(struct quic_endpoint *endpoint, const struct stray *stray);
 void endpoint_negotiate_version(struct quic_endpoint *endpoint, const struct stray *stray);

@@ -93,10 +93,17 @@ static int connection_server_params(const struct connection_birth *birth, const 
     return token_of_reset(&birth->endpoint->keys, own, params->stateless_reset_token);
 }
 
-static void connection_first_id(const struct quic_connection *connection, ngtcp2_cid *id)
+/* Byte 0 leads to the wanted worker of the server, like that of the ids the server makes. */
+static void connection_first_id(const struct quic_connection *connection,
+                                const struct connection_birth *birth, ngtcp2_cid *id)
 {
+    struct os *os = connection->worker->os;
+
     id->datalen = CID_FIRST_LENGTH;
-    connection->worker->os->random(connection->worker->os, id->data, id->datalen);
+    os->random(os, id->data, id->datalen);
+    if (birth->workers && birth->workers <= CID_SOCKETS_MAX)
+        id->data[0] = cid_first_byte((uint8_t)(birth->worker % birth->workers),
+                                     (uint8_t)birth->workers, id->data[0]);
 }
 
 struct natives {
@@ -116,7 +123,7 @@ static int connection_native_new(struct quic_connection *connection,
         return ngtcp2_conn_server_new(&connection->native, &birth->initial->scid, &with->own,
                                       &with->path, birth->initial->version, &with->callbacks,
                                       &with->settings, &with->params, &native_mem, connection);
-    connection_first_id(connection, &first);
+    connection_first_id(connection, birth, &first);
     return ngtcp2_conn_client_new(&connection->native, &first, &with->own, &with->path,
                                   NGTCP2_PROTO_VER_V1, &with->callbacks, &with->settings,
                                   &with->params, &native_mem, connection);

@@ -58,6 +58,18 @@ struct quic_events {
     void (*closed)(struct quic_connection *connection, const struct quic_closing *closing);
 };
 
+/* ---- ports: a UDP address of ours that several workers serve ---- */
+/* One socket per worker, bound in order before any is read, for the port's life; the kernel's
+ * filter picks the socket by byte 0 of the destination id, and what it got wrong is handed over.
+ * Owner: who bound it.  Thread: any.  Free it when every endpoint on it is idle and its workers run
+ * no more. */
+struct quic_port;
+/* NULL: *error is -errno; -EADDRINUSE also where another process would share the port with us. */
+struct quic_port *quic_port_bind(struct os *os, const struct addr *addr, uint32_t workers,
+                                 int *error) MUST_CHECK;
+void quic_port_addr(const struct quic_port *port, struct addr *addr); /* as bound */
+void quic_port_free(struct quic_port **port);
+
 /* ---- servers ---- */
 /* A new client passed address checks and begins a handshake.  False refuses it; else it has called
  * quic_own on it. */
@@ -68,8 +80,10 @@ struct quic_acceptor {
     quic_accept_fn *accept;
     void *context;
     uint8_t secret[32]; /* for connection ids, reset tokens, Retry: the same after a restart */
+    struct quic_port
+        *port; /* borrowed until idle: its socket of this worker; NULL: one of its own */
 };
-/* NULL: *error is -errno. */
+/* `addr` counts where there is no port.  NULL: *error is -errno. */
 struct quic_endpoint *quic_listen(struct worker *worker, const struct addr *addr,
                                   const struct quic_acceptor *acceptor, int *error) MUST_CHECK;
 void quic_endpoint_addr(const struct quic_endpoint *endpoint, struct addr *addr); /* as bound */
@@ -85,6 +99,8 @@ struct quic_dial {
     const char *server_name; /* SNI, and the SAN required; borrowed until return */
     struct tls_context *tls; /* borrowed until closed() */
     struct quic_config config;
+    /* Which of so many workers of the server is to answer; 0 workers: any. */
+    uint32_t worker, workers;
 };
 /* Its endpoint is made, owned and ended by the connection; closed() comes after the kernel has let
  * go of it.  NULL: *error is -errno. */

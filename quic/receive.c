@@ -28,6 +28,8 @@ static struct quic_connection *endpoint_stray(struct quic_endpoint *endpoint,
         grave_answer(grave, stray);
         return NULL;
     }
+    if (port_hand_over(endpoint, stray))
+        return NULL;
     if (long_header)
         return endpoint_accept(endpoint, stray);
     endpoint_reset_unknown(endpoint, stray);
@@ -82,8 +84,11 @@ void endpoint_received(void *owner, struct quic_socket *socket, const struct dat
     each.local = endpoint_local(endpoint, socket, in);
     for (uint32_t at = 0; at < in->length; at += segment, count++) {
         uint32_t length = in->length - at < segment ? in->length - at : segment;
-        struct stray stray = {
-            .data = in->data + at, .length = length, .peer = &each.peer, .local = &each.local};
+        struct stray stray = {.data = in->data + at,
+                              .length = length,
+                              .peer = &each.peer,
+                              .local = &each.local,
+                              .ecn = in->ecn};
 
         if (!same_id(stray.data, length, id)) {
             connection = endpoint_find(endpoint, &stray);
@@ -96,6 +101,15 @@ void endpoint_received(void *owner, struct quic_socket *socket, const struct dat
     counter_add(endpoint->worker->counters, COUNTER_BATCHES_IN, 1);
     if (!count)
         packet_invalid(endpoint);
+}
+
+void endpoint_take_handed(struct quic_endpoint *endpoint, struct stray *stray)
+{
+    struct datagram_in in = {.peer = *stray->peer, .local = *stray->local, .ecn = stray->ecn};
+    struct quic_connection *connection = endpoint_find(endpoint, stray);
+
+    if (connection)
+        connection_read(connection, &in, stray->data, stray->length);
 }
 
 void connection_read(struct quic_connection *connection, struct datagram_in *in,

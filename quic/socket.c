@@ -13,6 +13,7 @@ struct quic_socket {
     /* Set by socket_open. */
     struct worker *worker;
     int fd;
+    bool borrowed; /* fd is somebody else's to close */
     struct addr local;
     socket_received_fn *received;
     void *owner;
@@ -85,6 +86,12 @@ static void socket_receive_retried(struct timer *timer)
     socket_arm(container_of(timer, struct quic_socket, receive_retry));
 }
 
+static void socket_close_descriptor(struct quic_socket *socket)
+{
+    if (!socket->borrowed)
+        socket->worker->os->close(socket->worker->os, socket->fd);
+}
+
 static void socket_ended(struct task *task)
 {
     struct quic_socket *socket = container_of(task, struct quic_socket, end_task);
@@ -94,13 +101,15 @@ static void socket_ended(struct task *task)
 
     while ((link = list_pop(&socket->spare)))
         mem_free(container_of(link, struct batch, link));
-    socket->worker->os->close(socket->worker->os, socket->fd);
+    socket_close_descriptor(socket);
     mem_free(socket);
     idle(owner);
 }
 
 static int socket_descriptor(const struct quic_socket_options *options)
 {
+    if (options->bound)
+        return options->fd;
     if (options->bind)
         return sock_udp_bind(options->worker->os, options->bind, options->packet_info, false);
     return sock_udp_connect(options->worker->os, options->peer);
@@ -115,6 +124,7 @@ struct quic_socket *socket_open(const struct quic_socket_options *options, int *
     if (!socket)
         return NULL;
     *socket = (struct quic_socket){.worker = options->worker,
+                                   .borrowed = options->bound,
                                    .received = options->received,
                                    .owner = options->owner,
                                    .segments = true};
@@ -133,7 +143,7 @@ struct quic_socket *socket_open(const struct quic_socket_options *options, int *
     return socket;
 
 close_descriptor:
-    os->close(os, socket->fd);
+    socket_close_descriptor(socket);
 free_socket:
     mem_free(socket);
     return NULL;

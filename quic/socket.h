@@ -48,7 +48,9 @@ struct batch {
 
 struct quic_socket_options {
     struct worker *worker;
-    const struct addr *bind; /* a server's; else `peer` */
+    bool bound; /* fd is a server's, and stays its owner's when the socket ends */
+    int fd;
+    const struct addr *bind; /* a server's, else; else `peer` */
     const struct addr *peer;
     bool packet_info;
     socket_received_fn *received;

@@ -1,22 +1,9 @@
 #include "relay/gate.h"
 
-#include <errno.h>
-
-int gate_init(struct gate *gate, struct worker *worker, const struct listener_settings *settings)
+void gate_init(struct gate *gate, struct worker *worker, const struct listener_settings *settings,
+               struct rate_table *rates)
 {
-    uint64_t seed;
-
-    *gate = (struct gate){.worker = worker, .settings = settings};
-    if (!settings->rate_limit.interval_ns)
-        return 0;
-    worker->os->random(worker->os, &seed, sizeof(seed));
-    gate->rates = rate_table_new(&settings->rate_limit, seed);
-    return gate->rates ? 0 : -ENOMEM;
-}
-
-void gate_release(struct gate *gate)
-{
-    rate_table_free(&gate->rates);
+    *gate = (struct gate){.worker = worker, .settings = settings, .rates = rates};
 }
 
 enum reason gate_admit(struct gate *gate, const struct addr *source)

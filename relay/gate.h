@@ -1,5 +1,5 @@
 /* relay/gate.h - whom a listener lets in: allow, deny, rate_limit.
- * Owner: the listener embedding it.  Thread: the worker's.  Life: gate_init -> gate_release. */
+ * Owner: the listener embedding it.  Thread: the worker's.  Life: from gate_init on. */
 #ifndef RELAY_GATE_H
 #define RELAY_GATE_H
 
@@ -10,13 +10,12 @@
 
 struct gate {
     struct worker *worker;
-    const struct listener_settings *settings; /* borrowed until release */
-    struct rate_table *rates;                 /* NULL: no limit */
+    const struct listener_settings *settings; /* borrowed while it lives */
+    struct rate_table *rates;                 /* borrowed, too; NULL: no limit */
 };
 
-int gate_init(struct gate *gate, struct worker *worker,
-              const struct listener_settings *settings) MUST_CHECK; /* 0 or -ENOMEM */
-void gate_release(struct gate *gate);
+void gate_init(struct gate *gate, struct worker *worker, const struct listener_settings *settings,
+               struct rate_table *rates);
 /* REASON_DONE: come in; else why not, and it was counted.  Who comes by a path was let in by the
  * mode of its file. */
 enum reason gate_admit(struct gate *gate, const struct addr *source) MUST_CHECK;

@@ -1,40 +1,11 @@
-#include "relay/listener.h"
+#include "relay/listener_parts.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "core/mem.h"
-#include "core/sock.h"
-#include "relay/access.h"
-#include "relay/session.h"
 #include "relay/status.h"
-#include "relay/tcp_door.h"
-#include "relay/udp_door.h"
-
-struct listener {
-    struct listener_options options;
-    struct session_frame frame;
-    struct tcp_options tcp;
-    struct gate gate;
-    /* One door per port and protocol; those that are open are counted. */
-    struct tcp_door *tcp_doors;
-    struct udp_door *udp_doors;
-    uint32_t tcp_count, udp_count;
-    uint32_t tcp_open, udp_open; /* not closed yet */
-    uint64_t complained_ns;
-    /* Users. */
-    struct list sessions;
-    uint32_t session_count;
-    struct udp_sessions datagrams;
-    bool has_datagrams, datagrams_idle;
-    uint64_t next_id;
-    /* What status tells. */
-    uint64_t accepted, refused;
-    struct traffic traffic;
-    struct task task;
-    bool closing, stopping, told_emptied, told_idle;
-};
 
 static bool listener_is_idle(const struct listener *listener)
 {
@@ -42,7 +13,7 @@ static bool listener_is_idle(const struct listener *listener)
            !listener->udp_open && (!listener->has_datagrams || listener->datagrams_idle);
 }
 
-static void listener_settle(struct listener *listener)
+void listener_settle(struct listener *listener)
 {
     bool emptied = listener->closing && !listener_active(listener);
     bool idle = listener_is_idle(listener);
@@ -68,62 +39,6 @@ static void listener_tell(struct task *task)
 
 /* ---- TCP users ---- */
 
-static void listener_session_ended(void *context, struct session *session)
-{
-    struct listener *listener = context;
-
-    list_remove(&session->link);
-    listener->session_count--;
-    listener_settle(listener);
-}
-
-/* Too many: nothing is made for this one, it only gets a line. */
-static void listener_turn_away(struct listener *listener, int fd)
-{
-    struct worker *worker = listener->options.worker;
-    struct addr source = {0}, destination = {0};
-    int unknown = worker->os->peer_addr(worker->os, fd, &source) ||
-                  worker->os->local_addr(worker->os, fd, &destination);
-    const struct access_line line = {.listener = listener->frame.listener,
-                                     .protocol = "tcp",
-                                     .connection = ++listener->next_id,
-                                     .source = &source,
-                                     .destination = &destination,
-                                     .backend = backend_pool_name(listener->frame.pool),
-                                     .began_ns = worker->now_ns,
-                                     .reason = REASON_MAX_CONNECTIONS};
-
-    if (!unknown)
-        access_write(worker, &line);
-    counter_add(worker->counters, COUNTER_LIMIT_MAX_CONNECTIONS, 1);
-    sock_reset_on_close(worker->os, fd);
-    worker->os->close(worker->os, fd);
-}
-
-static void listener_accepted(struct tcp_door *door, int fd)
-{
-    struct listener *listener = door->context;
-    const struct listener_settings *settings = listener->options.settings;
-    struct worker *worker = listener->options.worker;
-    struct session *session;
-
-    if (settings->max_connections && listener->session_count >= settings->max_connections) {
-        listener->refused++;
-        listener_turn_away(listener, fd);
-        return;
-    }
-    counter_add(worker->counters, COUNTER_ACCEPTED, 1);
-    listener->accepted++;
-    sock_tcp_tune(worker->os, fd, &listener->tcp);
-    session = session_start(&listener->frame, fd, ++listener->next_id);
-    if (!session) {
-        counter_add(worker->counters, COUNTER_SESSIONS_FAILED, 1);
-        return;
-    }
-    list_append(&listener->sessions, &session->link);
-    listener->session_count++;
-}
-
 static void listener_tcp_closed(struct tcp_door *door)
 {
     struct listener *listener = door->context;
@@ -132,27 +47,20 @@ static void listener_tcp_closed(struct tcp_door *door)
     listener_settle(listener);
 }
 
-static int listener_listen(struct listener *listener, const struct bind *bind,
-                           const struct addr *addr)
+/* The kernel deals users out where each worker has a socket; elsewhere we do. */
+static int listener_open_tcp(struct listener *listener, bool dealt, int fd)
 {
+    const struct listener_settings *settings = listener->options.settings;
     struct os *os = listener->options.worker->os;
-    int backlog = (int)listener->options.settings->backlog;
-
-    if (addr_family(addr) == AF_UNIX)
-        return sock_unix_listen(os, addr, backlog, bind->mode);
-    return sock_tcp_listen(os, addr, backlog);
-}
-
-static int listener_open_tcp(struct listener *listener, const struct bind *bind,
-                             const struct addr *addr)
-{
     struct tcp_door *door = &listener->tcp_doors[listener->tcp_count];
-    int fd = listener_listen(listener, bind, addr);
+    int rc = os->listen(os, fd, (int)settings->backlog);
 
-    if (fd < 0)
-        return fd;
-    door->name = listener->options.settings->name;
-    door->accepted = listener_accepted;
+    if (rc) {
+        os->close(os, fd);
+        return rc;
+    }
+    door->name = settings->name;
+    door->accepted = dealt ? listener_deal : listener_accepted;
     door->closed = listener_tcp_closed;
     door->context = listener;
     door->complained_ns = &listener->complained_ns;
@@ -164,19 +72,17 @@ static int listener_open_tcp(struct listener *listener, const struct bind *bind,
 
 static void listener_close_tcp(struct listener *listener)
 {
-    const struct bind_list *binds = &listener->options.settings->bind;
     struct os *os = listener->options.worker->os;
 
     if (listener->closing)
         return;
-    for (uint32_t i = 0; i < listener->tcp_count; i++)
-        tcp_door_close(&listener->tcp_doors[i]);
-    for (uint32_t i = 0, door = 0; i < binds->count && door < listener->tcp_count; i++) {
-        const struct bind *bind = &binds->items[i];
+    for (uint32_t i = 0; i < listener->tcp_count; i++) {
+        struct tcp_door *door = &listener->tcp_doors[i];
+        struct addr addr;
 
-        if (addr_family(&bind->addr) == AF_UNIX)
-            sock_unix_remove(os, &bind->addr);
-        door += 1u + bind->last_port - addr_port(&bind->addr);
+        if (os->local_addr(os, door->fd, &addr) == 0 && addr_family(&addr) == AF_UNIX)
+            sock_unix_remove(os, &addr);
+        tcp_door_close(door);
     }
 }
 
@@ -209,22 +115,24 @@ static void listener_datagrams_idle(void *context)
 static int listener_init_datagrams(struct listener *listener)
 {
     const struct listener_settings *settings = listener->options.settings;
-    const struct udp_sessions_options options = {.worker = listener->options.worker,
-                                                 .pool = listener->options.pool,
-                                                 .gate = &listener->gate,
-                                                 .next_id = &listener->next_id,
-                                                 .listener = settings->name,
-                                                 .service = settings->service,
-                                                 .timeout_ns = settings->udp_timeout_ns,
-                                                 .max = settings->udp_sessions,
-                                                 .max_per_source =
-                                                     settings->udp_sessions_per_source,
-                                                 .retries = listener->options.retries,
-                                                 .traffic = &listener->traffic,
-                                                 .idle = listener_datagrams_idle,
-                                                 .context = listener,
-                                                 .emptied = listener_datagrams_emptied,
-                                                 .emptied_context = listener};
+    const struct udp_sessions_options options = {
+        .worker = listener->options.worker,
+        .pool = listener->options.pool,
+        .gate = &listener->gate,
+        .next_id = &listener->next_id,
+        .id_step = listener->options.share->bindings.workers,
+        .open = &listener->options.share->udp_sessions,
+        .listener = settings->name,
+        .service = settings->service,
+        .timeout_ns = settings->udp_timeout_ns,
+        .max = settings->udp_sessions,
+        .max_per_source = settings->udp_sessions_per_source,
+        .retries = listener->options.retries,
+        .traffic = &listener->traffic,
+        .idle = listener_datagrams_idle,
+        .context = listener,
+        .emptied = listener_datagrams_emptied,
+        .emptied_context = listener};
     int error;
 
     if (!(settings->protocol & PROTOCOL_UDP))
@@ -234,14 +142,14 @@ static int listener_init_datagrams(struct listener *listener)
     return error;
 }
 
-static int listener_open_udp(struct listener *listener, const struct addr *addr)
+static int listener_open_udp(struct listener *listener, int fd)
 {
     struct udp_door *door = &listener->udp_doors[listener->udp_count];
     int error;
 
     door->closed = listener_udp_closed;
     door->context = listener;
-    error = udp_door_open(door, listener->options.worker, addr, &listener->datagrams);
+    error = udp_door_open(door, listener->options.worker, fd, &listener->datagrams);
     if (error)
         return error;
     listener->udp_count++;
@@ -304,14 +212,16 @@ struct listener *listener_new(const struct listener_options *options)
     if (!listener)
         return NULL;
     listener->options = *options;
+    options->share->by_worker[options->worker->index] = listener;
+    listener->next_id = options->worker->index + 1ull - options->share->bindings.workers;
     listener_set_frame(listener);
     listener->tcp.keepalive_s = (uint32_t)(settings->keepalive_ns / 1000000000);
     snprintf(listener->tcp.congestion, sizeof(listener->tcp.congestion), "%s",
              settings->tcp_congestion);
     list_init(&listener->sessions);
     task_init(&listener->task, listener_tell);
-    if (gate_init(&listener->gate, options->worker, settings) || listener_make_doors(listener) ||
-        listener_init_datagrams(listener))
+    gate_init(&listener->gate, options->worker, settings, options->share->rates);
+    if (listener_make_doors(listener) || listener_init_datagrams(listener))
         listener_free(&listener);
     return listener;
 }
@@ -325,49 +235,44 @@ void listener_free(struct listener **listener)
     task_cancel(&gone->task);
     if (gone->has_datagrams)
         udp_sessions_release(&gone->datagrams);
-    gate_release(&gone->gate);
     mem_free(gone->tcp_doors);
     mem_free(gone->udp_doors);
     mem_free(gone);
     *listener = NULL;
 }
 
-/* The doors of one port. */
-static int listener_open_port(struct listener *listener, const struct bind *bind,
-                              const struct addr *addr)
+/* This worker's doors of one port. */
+static int listener_open_port(struct listener *listener, uint32_t port)
 {
-    const struct listener_settings *settings = listener->options.settings;
-    struct addr bound = *addr;
-    int error = 0;
+    struct bindings *bindings = &listener->options.share->bindings;
+    uint32_t worker = listener->options.worker->index;
+    int fd = bindings_take_tcp(bindings, port, worker);
+    int rc = 0;
 
-    if (settings->protocol & PROTOCOL_TCP)
-        error = listener_open_tcp(listener, bind, addr);
-    /* With port 0 both protocols get the same one. */
-    if (!error && !addr_port(addr) && settings->protocol == PROTOCOL_BOTH)
-        error = listener_addr(listener, listener->tcp_count - 1, &bound);
-    if (!error && settings->protocol & PROTOCOL_UDP)
-        error = listener_open_udp(listener, &bound);
-    return error;
+    if (fd >= 0)
+        rc = listener_open_tcp(listener, bindings->dealt[port], fd);
+    fd = rc ? -1 : bindings_take_udp(bindings, port, worker);
+    if (fd >= 0)
+        rc = listener_open_udp(listener, fd);
+    return rc;
 }
 
 int listener_start(struct listener *listener, char *error, size_t error_size)
 {
     const struct listener_settings *settings = listener->options.settings;
     char text[ADDR_TEXT_SIZE];
+    uint32_t number = 0;
 
     for (uint32_t i = 0; i < settings->bind.count; i++) {
         const struct bind *bind = &settings->bind.items[i];
 
         for (uint32_t port = addr_port(&bind->addr); port <= bind->last_port; port++) {
-            struct addr addr = bind->addr;
-            int failed;
+            int failed = listener_open_port(listener, number++);
 
-            addr_set_port(&addr, (uint16_t)port);
-            failed = listener_open_port(listener, bind, &addr);
             if (!failed)
                 continue;
             snprintf(error, error_size, "listener %s: cannot listen on %s: %s", settings->name,
-                     addr_format(&addr, text), strerror(-failed));
+                     addr_format(&bind->addr, text), strerror(-failed));
             return failed;
         }
     }
@@ -386,8 +291,7 @@ void listener_status(const struct listener *listener, struct status_listener *st
     snprintf(status->name, sizeof(status->name), "%s", settings->name);
     snprintf(status->backend, sizeof(status->backend), "%s", settings->backend);
     status->protocol = settings->protocol;
-    if (listener_addr(listener, 0, &status->addr))
-        status->addr.length = 0; /* closed already */
+    status->addr = listener->options.share->bindings.first;
     status->connections = listener->session_count;
     status->connections_total = listener->accepted;
     status->refused_total = listener->refused;
@@ -414,17 +318,4 @@ void listener_stop(struct listener *listener, enum reason reason)
          link = link->next)
         session_stop(container_of(link, struct session, link), reason);
     listener_settle(listener);
-}
-
-int listener_addr(const struct listener *listener, uint32_t index, struct addr *addr)
-{
-    struct os *os = listener->options.worker->os;
-
-    if (index < listener->tcp_count)
-        return os->local_addr(os, listener->tcp_doors[index].fd, addr);
-    if (index < listener->udp_count) {
-        *addr = listener->udp_doors[index].addr;
-        return 0;
-    }
-    return -ENOENT;
 }

@@ -233,7 +233,8 @@ static void opening_run(struct task *task)
         opening_finish(opening);
         return;
     }
-    opening->member = choice_pick(opening->options.pool, &opening->pick);
+    if (!opening->member)
+        opening->member = choice_pick(opening->options.pool, &opening->pick);
     if (!opening->member) {
         opening_fail(opening, opening->reason);
         return;
@@ -252,6 +253,10 @@ struct opening *opening_start(const struct opening_options *options, struct stre
     opening->options = *options;
     opening->pick.worker = options->worker;
     opening->pick.source = &opening->options.source;
+    opening->pick.here = true;
+    opening->member = options->picked;
+    if (options->picked)
+        opening->pick.tried[opening->pick.tried_count++] = options->picked;
     opening->request = (struct open_request){.events = &opening_events,
                                              .source = options->source,
                                              .destination = options->destination,

@@ -36,6 +36,7 @@ struct opening_options {
     uint16_t port; /* that the user came by */
     uint64_t connect_timeout_ns;
     uint32_t retries;       /* further members after the first */
+    struct member *picked;  /* and held already; taken when it starts; NULL: none is */
     struct queue *received; /* what the user said before; taken when it starts; NULL: nothing */
     bool user_ended;        /* and it has said all */
     opening_done_fn *done;

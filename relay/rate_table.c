@@ -1,5 +1,6 @@
 #include "relay/rate_table.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "core/mem.h"
@@ -8,7 +9,7 @@ enum { SETS = 4096, WAYS = 4 }; /* 256 KB */
 
 /* `free_ns` is when the bucket would be full again if nobody came any more. */
 struct rate_entry {
-    uint64_t hash, free_ns;
+    _Atomic uint64_t hash, free_ns;
 };
 
 struct rate_table {
@@ -50,18 +51,24 @@ struct addr rate_source(const struct addr *source)
     return key;
 }
 
+static uint64_t rate_read(const _Atomic uint64_t *word)
+{
+    return atomic_load_explicit(word, memory_order_relaxed);
+}
+
 /* The source's own entry, else the one of its set that owes least, emptied. */
 static struct rate_entry *rate_table_find(struct rate_table *table, uint64_t hash)
 {
     struct rate_entry *set = table->entries[hash % SETS], *least = set;
 
     for (int i = 0; i < WAYS; i++) {
-        if (set[i].hash == hash)
+        if (rate_read(&set[i].hash) == hash)
             return &set[i];
-        if (set[i].free_ns < least->free_ns)
+        if (rate_read(&set[i].free_ns) < rate_read(&least->free_ns))
             least = &set[i];
     }
-    *least = (struct rate_entry){.hash = hash};
+    atomic_store_explicit(&least->hash, hash, memory_order_relaxed);
+    atomic_store_explicit(&least->free_ns, 0, memory_order_relaxed);
     return least;
 }
 
@@ -70,11 +77,12 @@ bool rate_table_take(struct rate_table *table, const struct addr *source, uint64
     struct addr key = rate_source(source);
     uint64_t interval_ns = table->rate.interval_ns;
     struct rate_entry *entry = rate_table_find(table, addr_hash(&key, table->seed));
+    uint64_t free_ns = rate_read(&entry->free_ns), from_ns;
 
-    if (entry->free_ns < now_ns)
-        entry->free_ns = now_ns;
-    if (entry->free_ns - now_ns > (table->rate.burst - 1) * interval_ns)
-        return false;
-    entry->free_ns += interval_ns;
+    do {
+        from_ns = free_ns < now_ns ? now_ns : free_ns;
+        if (from_ns - now_ns > (table->rate.burst - 1) * interval_ns)
+            return false;
+    } while (!atomic_compare_exchange_weak(&entry->free_ns, &free_ns, from_ns + interval_ns));
     return true;
 }

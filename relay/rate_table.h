@@ -3,7 +3,8 @@
  *
  * Where the table is full of sources that still owe time, the one that owes least is forgotten, so
  * that strangers cost no memory and, at worst, are let in too often.
- * Owner: a listener.  Thread: the worker's. */
+ * Owner: a listener, on all workers at once.  Thread: any; workers that meet at one place may each
+ * let one too many in. */
 #ifndef RELAY_RATE_TABLE_H
 #define RELAY_RATE_TABLE_H
 

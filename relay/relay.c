@@ -6,7 +6,7 @@
 
 #include "core/mem.h"
 #include "core/state.h"
-#include "relay/listener.h"
+#include "relay/crew.h"
 #include "relay/server_member.h"
 #include "relay/tunnel_client.h"
 #include "relay/tunnel_server.h"
@@ -39,11 +39,9 @@ static const struct state_table relay_states = {"relay", relay_state_names, rela
 struct relay {
     struct relay_options options;
     const struct settings *settings;
-    struct backend_pool **pools; /* by settings->backends */
     struct tunnel_server **tunnels;
     struct listener **listeners;
     struct tunnel_client *client; /* NULL without [client] */
-    uint32_t server_members;      /* not gone yet */
     uint32_t pending;             /* parts that the present state waits for */
     struct timer drain_timer;
     struct task task;
@@ -60,15 +58,6 @@ static void relay_part_done(void *context)
     must(relay->pending > 0);
     if (--relay->pending == 0)
         worker_defer(relay->options.worker, &relay->task);
-}
-
-static void relay_server_member_gone(void *context)
-{
-    struct relay *relay = context;
-
-    relay->server_members--;
-    if (relay->state == RELAY_STOPPING_SERVERS)
-        relay_part_done(relay);
 }
 
 static void relay_drain_ended(struct timer *timer)
@@ -107,10 +96,25 @@ static void relay_stop_tunnels(struct relay *relay)
 
 static void relay_stop_servers(struct relay *relay)
 {
-    relay->pending = 1 + relay->server_members;
-    for (uint32_t i = 0; i < relay->settings->backend_count; i++)
-        backend_pool_free(&relay->pools[i]);
+    relay->pending = 1;
+    for (uint32_t i = 0; i < relay->settings->backend_count; i++) {
+        const struct backend_pool *pool = relay->options.crew->pools[i];
+
+        for (uint32_t m = 0; m < backend_pool_count(pool); m++) {
+            relay->pending++;
+            server_member_stop(backend_pool_member(pool, m), relay->options.worker, relay_part_done,
+                               relay);
+        }
+    }
     relay_part_done(relay);
+}
+
+static void relay_drained(struct relay *relay)
+{
+    if (relay->options.drained)
+        relay->options.drained(relay->options.context);
+    else
+        relay_stop(relay);
 }
 
 static void relay_step(struct task *task)
@@ -119,7 +123,7 @@ static void relay_step(struct task *task)
 
     switch (relay->state) {
     case RELAY_DRAINING:
-        relay_stop(relay);
+        relay_drained(relay);
         break;
     case RELAY_STOPPING_USERS:
         state_move(&relay_states, &relay->state, RELAY_STOPPING_TUNNELS);
@@ -186,33 +190,6 @@ void relay_stop(struct relay *relay)
 
 /* ---- the way up ---- */
 
-static int relay_make_pool(struct relay *relay, const struct backend_settings *backend,
-                           struct backend_pool **pool)
-{
-    *pool = backend_pool_new(&(struct pool_options){.name = backend->name,
-                                                    .balance = backend->balance,
-                                                    .owner = relay->options.worker,
-                                                    .workers = relay->options.worker->index + 1,
-                                                    .eject_after = backend->eject_after,
-                                                    .eject_ns = backend->eject_ns,
-                                                    .eject_max_ns = backend->eject_max_ns});
-    if (!*pool)
-        return -ENOMEM;
-    for (uint32_t i = 0; i < backend->server_count; i++) {
-        struct member *member = server_member_new(
-            relay->options.worker, backend, &backend->servers[i], relay_server_member_gone, relay);
-
-        if (!member)
-            return -ENOMEM;
-        relay->server_members++;
-        if (backend_pool_add(*pool, member)) {
-            member->ops->unused(member);
-            return -ENOMEM;
-        }
-    }
-    return 0;
-}
-
 /* Where a listener's users go, and with how much patience. */
 static int relay_find_backend(struct relay *relay, struct listener_options *options)
 {
@@ -221,7 +198,7 @@ static int relay_find_backend(struct relay *relay, struct listener_options *opti
 
     for (uint32_t i = 0; i < settings->backend_count; i++)
         if (!strcmp(settings->backends[i].name, name)) {
-            options->pool = relay->pools[i];
+            options->pool = relay->options.crew->pools[i];
             options->connect_timeout_ns = settings->backends[i].connect_timeout_ns;
             options->retries = settings->backends[i].retries;
             return 0;
@@ -229,6 +206,7 @@ static int relay_find_backend(struct relay *relay, struct listener_options *opti
     for (uint32_t i = 0; i < settings->tunnel_count; i++)
         if (!strcmp(settings->tunnels[i].name, name)) {
             options->pool = tunnel_server_pool(relay->tunnels[i]);
+            options->tunnel = true;
             options->retries = settings->tunnels[i].open_retries;
             return 0;
         }
@@ -239,6 +217,7 @@ static int relay_make_listener(struct relay *relay, uint32_t index)
 {
     struct listener_options options = {.worker = relay->options.worker,
                                        .settings = &relay->settings->listeners[index],
+                                       .share = &relay->options.crew->listeners[index],
                                        .emptied = relay_listener_emptied,
                                        .idle = relay_part_done,
                                        .context = relay};
@@ -254,6 +233,7 @@ static int relay_make_client(struct relay *relay, char *error, size_t error_size
 {
     struct tunnel_client_options options = {.worker = relay->options.worker,
                                             .settings = relay->settings,
+                                            .share = &relay->options.crew->client,
                                             .registered = relay->options.registered,
                                             .context = relay->options.context};
 
@@ -269,16 +249,13 @@ static int relay_make_parts(struct relay *relay, char *error, size_t error_size)
     int failed = 0;
 
     snprintf(error, error_size, "%s", reason_text(REASON_NO_MEMORY));
-    relay->pools = mem_new((settings->backend_count + 1) * sizeof(struct backend_pool *));
     relay->tunnels = mem_new((settings->tunnel_count + 1) * sizeof(struct tunnel_server *));
     relay->listeners = mem_new((settings->listener_count + 1) * sizeof(struct listener *));
-    if (!relay->pools || !relay->tunnels || !relay->listeners)
+    if (!relay->tunnels || !relay->listeners)
         return -ENOMEM;
-    for (uint32_t i = 0; !failed && i < settings->backend_count; i++)
-        failed = relay_make_pool(relay, &settings->backends[i], &relay->pools[i]);
     for (uint32_t i = 0; !failed && i < settings->tunnel_count; i++) {
-        relay->tunnels[i] =
-            tunnel_server_new(relay->options.worker, &settings->tunnels[i], error, error_size);
+        relay->tunnels[i] = tunnel_server_new(relay->options.worker,
+                                              &relay->options.crew->tunnels[i], error, error_size);
         failed = relay->tunnels[i] ? 0 : -EINVAL;
     }
     for (uint32_t i = 0; !failed && i < settings->listener_count; i++)
@@ -297,7 +274,7 @@ struct relay *relay_new(const struct relay_options *options, char *error, size_t
         return NULL;
     }
     relay->options = *options;
-    relay->settings = options->settings;
+    relay->settings = options->crew->settings;
     relay->stop_reason = REASON_SHUTDOWN;
     timer_init(&relay->drain_timer, relay_drain_ended);
     task_init(&relay->task, relay_step);
@@ -313,8 +290,9 @@ int relay_start(struct relay *relay, char *error, size_t error_size)
 
     state_move(&relay_states, &relay->state, RELAY_RUNNING);
     for (uint32_t i = 0; i < settings->backend_count; i++)
-        for (uint32_t m = 0; m < backend_pool_count(relay->pools[i]); m++)
-            server_member_start(backend_pool_member(relay->pools[i], m));
+        for (uint32_t m = 0; m < backend_pool_count(relay->options.crew->pools[i]); m++)
+            server_member_start(backend_pool_member(relay->options.crew->pools[i], m),
+                                relay->options.worker);
     for (uint32_t i = 0; !failed && i < settings->tunnel_count; i++)
         failed = tunnel_server_start(relay->tunnels[i], error, error_size);
     for (uint32_t i = 0; !failed && i < settings->listener_count; i++)
@@ -335,64 +313,59 @@ void relay_free(struct relay **relay)
     tunnel_client_free(&r->client);
     for (uint32_t i = 0; r->tunnels && i < r->settings->tunnel_count; i++)
         tunnel_server_free(&r->tunnels[i]);
-    for (uint32_t i = 0; r->pools && i < r->settings->backend_count; i++)
-        backend_pool_free(&r->pools[i]);
     task_cancel(&r->task);
     mem_free(r->listeners);
     mem_free(r->tunnels);
-    mem_free(r->pools);
     mem_free(r);
     *relay = NULL;
 }
 
 /* ---- looking in ---- */
 
-int relay_listener_addr(const struct relay *relay, const char *listener, struct addr *addr)
+/* This worker's part; the parts of all are added up. */
+static void member_account(struct member *member, const struct worker *worker,
+                           struct status_member *to)
 {
-    for (uint32_t i = 0; i < relay->settings->listener_count; i++)
-        if (!strcmp(relay->settings->listeners[i].name, listener))
-            return listener_addr(relay->listeners[i], 0, addr);
-    return -ENOENT;
+    struct member_load *load = member_load(member, worker);
+
+    to->id = member;
+    to->state = member_state(member);
+    to->total = load->held;
+    to->active = (uint32_t)(load->held - load->dropped);
+    to->failures = load->failures;
+    to->traffic = load->traffic;
 }
 
-int relay_tunnel_addr(const struct relay *relay, const char *tunnel, struct addr *addr)
-{
-    for (uint32_t i = 0; i < relay->settings->tunnel_count; i++)
-        if (!strcmp(relay->settings->tunnels[i].name, tunnel))
-            return tunnel_server_addr(relay->tunnels[i], 0, addr);
-    return -ENOENT;
-}
+struct member_picture {
+    const struct worker *worker;
+    struct status *status;
+};
 
-static int relay_status_members(const struct relay *relay, const struct backend_pool *pool,
-                                uint32_t backend, struct status *status)
+/* Of the backend that was added last. */
+static int member_status(struct member *member, void *context)
 {
-    for (uint32_t i = 0; i < backend_pool_count(pool); i++) {
-        struct member *member = backend_pool_member(pool, i);
-        struct status_member *to = status_add_member(status);
+    const struct member_picture *picture = context;
+    struct status_member *to = status_add_member(picture->status);
 
-        if (!to)
-            return -ENOMEM;
-        snprintf(to->name, sizeof(to->name), "%s", member->name);
-        to->backend = backend;
-        to->state = member_state(member);
-        to->active = member_active(member);
-        to->total = member_total(member);
-        to->failures = member_failures(member);
-        to->traffic = *member_traffic(member, relay->options.worker);
-    }
+    if (!to)
+        return -ENOMEM;
+    snprintf(to->name, sizeof(to->name), "%s", member->name);
+    to->backend = picture->status->backend_count - 1;
+    member_account(member, picture->worker, to);
     return 0;
 }
 
 static int relay_status_backend(const struct relay *relay, const struct backend_pool *pool,
                                 const char *name, bool tunnel, struct status *status)
 {
+    struct member_picture picture = {relay->options.worker, status};
     struct status_backend *backend = status_add_backend(status);
 
     if (!backend)
         return -ENOMEM;
     snprintf(backend->name, sizeof(backend->name), "%s", name);
     backend->tunnel = tunnel;
-    return pool ? relay_status_members(relay, pool, status->backend_count - 1, status) : 0;
+    return backend_pool_visit(pool, member_status, &picture);
 }
 
 static int relay_status_tunnel(const struct relay *relay, uint32_t index, struct status *status)
@@ -404,8 +377,7 @@ static int relay_status_tunnel(const struct relay *relay, uint32_t index, struct
 
     if (!backend)
         return rc;
-    if (tunnel_server_addr(tunnel, 0, &backend->addr))
-        backend->addr.length = 0;
+    quic_port_addr(relay->options.crew->tunnels[index].ports[0], &backend->addr);
     return tunnel_server_status(tunnel, status->backend_count - 1, status);
 }
 
@@ -422,8 +394,8 @@ int relay_status(const struct relay *relay, struct status *status)
         listener_status(relay->listeners[i], listener);
     }
     for (uint32_t i = 0; !rc && i < settings->backend_count; i++)
-        rc =
-            relay_status_backend(relay, relay->pools[i], settings->backends[i].name, false, status);
+        rc = relay_status_backend(relay, relay->options.crew->pools[i], settings->backends[i].name,
+                                  false, status);
     for (uint32_t i = 0; !rc && i < settings->tunnel_count; i++)
         rc = relay_status_tunnel(relay, i, status);
     if (!rc && relay->client)

@@ -13,26 +13,32 @@
 
 enum { RESOLVE_AGAIN_MIN_S = 5 };
 
-struct server_member {
-    struct member member;
+/* What one worker knows of the server; its own. */
+struct server_site {
+    struct server_member *server;
     struct worker *worker;
-    const struct backend_settings *backend;
-    const struct backend_server *server;
-    server_member_gone_fn *gone;
-    void *context;
     /* What the name stands for. */
     struct addr addrs[RESOLVE_MAX];
     uint32_t addr_count, addr_next;
     uint64_t resolved_ns, ttl_ns;
-    bool asked, unused;
+    bool asked;
     struct resolve_request resolve;
     struct list waiting; /* opens that wait for the first answer */
-    uint32_t open_count;
+    /* The end. */
+    server_member_fn *stopped; /* NULL: still wanted, or told */
+    void *context;
+    bool stopping;
+};
+
+struct server_member {
+    struct member member;
+    const struct backend_settings *backend;
+    const struct backend_server *server;
+    struct server_site sites[]; /* by worker */
 };
 
 struct server_open {
-    struct server_member *member;
-    struct worker *worker; /* whose ring it is opened on */
+    struct server_site *site; /* of the worker whose ring it is opened on */
     struct open_request *request;
     struct list link; /* in `waiting`, until the name is known */
     struct stream *stream;
@@ -48,32 +54,36 @@ static struct server_member *server_member_of(struct member *member)
     return container_of(member, struct server_member, member);
 }
 
-static void server_member_settle(struct server_member *server)
+static struct server_site *server_site_of(struct member *member, const struct worker *worker)
 {
-    server_member_gone_fn *gone = server->gone;
-    void *context = server->context;
-
-    if (!server->unused || server->asked || server->open_count)
-        return;
-    mem_free(server);
-    gone(context);
+    return &server_member_of(member)->sites[worker->index];
 }
 
-static void server_member_ask(struct server_member *server);
-
-static bool server_member_is_stale(const struct server_member *server)
+static void server_site_settle(struct server_site *site)
 {
-    if (server->server->host.addr.length)
+    server_member_fn *stopped = site->stopped;
+
+    if (!stopped || site->asked)
+        return;
+    site->stopped = NULL;
+    stopped(site->context);
+}
+
+static void server_site_ask(struct server_site *site);
+
+static bool server_site_is_stale(const struct server_site *site)
+{
+    if (site->server->server->host.addr.length)
         return false;
-    return !server->resolved_ns || server->worker->now_ns - server->resolved_ns > server->ttl_ns;
+    return !site->resolved_ns || site->worker->now_ns - site->resolved_ns > site->ttl_ns;
 }
 
 /* Where to go now; a server without a port keeps the user's. */
-static struct addr server_member_addr(const struct server_member *server, uint16_t port)
+static struct addr server_site_addr(const struct server_site *site, uint16_t port)
 {
-    struct addr addr = server->addrs[server->addr_next];
+    struct addr addr = site->addrs[site->addr_next];
 
-    if (!server->server->host.port)
+    if (!site->server->server->host.port)
         addr_set_port(&addr, port);
     return addr;
 }
@@ -82,13 +92,9 @@ static struct addr server_member_addr(const struct server_member *server, uint16
 
 static void server_open_end(struct server_open *open)
 {
-    struct server_member *server = open->member;
-
     task_cancel(&open->task);
     list_remove(&open->link);
     mem_free(open);
-    server->open_count--;
-    server_member_settle(server);
 }
 
 static void server_open_fail(struct server_open *open, enum reason reason)
@@ -111,7 +117,7 @@ static void server_open_task(struct task *task)
 static void server_open_fail_later(struct server_open *open, enum reason reason)
 {
     open->reason = reason;
-    worker_defer(open->worker, &open->task);
+    worker_defer(open->site->worker, &open->task);
 }
 
 static void server_open_connect(struct server_open *open);
@@ -120,18 +126,18 @@ static void server_open_connect(struct server_open *open);
  * opens; when all have failed, an old answer is asked for again.  True: it goes on. */
 static bool server_open_goes_on(struct server_open *open)
 {
-    struct server_member *server = open->member;
+    struct server_site *site = open->site;
 
     if (open->cancelled)
         return false;
-    if (server->addr_count)
-        server->addr_next = (server->addr_next + 1) % server->addr_count;
-    if (++open->tried < server->addr_count) {
+    if (site->addr_count)
+        site->addr_next = (site->addr_next + 1) % site->addr_count;
+    if (++open->tried < site->addr_count) {
         server_open_connect(open);
         return true;
     }
-    if (server_member_is_stale(server))
-        server_member_ask(server);
+    if (server_site_is_stale(site))
+        server_site_ask(site);
     return false;
 }
 
@@ -181,8 +187,8 @@ static void server_open_connected(struct tcp_connect *connect, struct stream *st
         return;
     }
     open->stream = stream;
-    if (!proxy_send(open->worker, stream, open->member->backend->send_proxy, &request->source,
-                    &request->destination)) {
+    if (!proxy_send(open->site->worker, stream, open->site->server->backend->send_proxy,
+                    &request->source, &request->destination)) {
         server_open_discard(open, REASON_NO_MEMORY);
         return;
     }
@@ -196,61 +202,66 @@ static void server_open_connected(struct tcp_connect *connect, struct stream *st
 
 static void server_open_connect(struct server_open *open)
 {
-    struct server_member *server = open->member;
-    struct addr addr = server_member_addr(server, open->request->port);
-    struct tcp_options options = {.keepalive_s =
-                                      (uint32_t)(server->backend->keepalive_ns / 1000000000)};
+    struct server_site *site = open->site;
+    const struct backend_settings *backend = site->server->backend;
+    struct addr addr = server_site_addr(site, open->request->port);
+    struct tcp_options options = {.keepalive_s = (uint32_t)(backend->keepalive_ns / 1000000000)};
 
-    if (!server->addr_count) {
+    if (!site->addr_count) {
         server_open_fail_later(open, REASON_NAME_UNKNOWN);
         return;
     }
-    snprintf(options.congestion, sizeof(options.congestion), "%s", server->backend->tcp_congestion);
+    snprintf(options.congestion, sizeof(options.congestion), "%s", backend->tcp_congestion);
     open->connecting = true;
-    tcp_connect_start(&open->connect, open->worker, &addr, &options,
-                      server->backend->connect_timeout_ns, server_open_connected);
+    tcp_connect_start(&open->connect, site->worker, &addr, &options, backend->connect_timeout_ns,
+                      server_open_connected);
 }
 
 /* ---- names ---- */
 
-static void server_member_resolved(struct resolve_request *resolve)
+static void server_site_take_answer(struct server_site *site, const struct resolve_request *resolve)
 {
-    struct server_member *server = container_of(resolve, struct server_member, resolve);
+    const struct backend_settings *backend = site->server->backend;
     uint32_t ttl_s = resolve->ttl_s < RESOLVE_AGAIN_MIN_S ? RESOLVE_AGAIN_MIN_S : resolve->ttl_s;
-    struct list waiting;
 
-    server->asked = false;
-    server->resolved_ns = server->worker->now_ns;
-    server->ttl_ns =
-        server->backend->resolve_ns ? server->backend->resolve_ns : ttl_s * 1000000000ull;
+    site->resolved_ns = site->worker->now_ns;
+    site->ttl_ns = backend->resolve_ns ? backend->resolve_ns : ttl_s * 1000000000ull;
     if (!resolve->error) {
-        server->addr_count = resolve->count;
-        server->addr_next = 0;
-        memcpy(server->addrs, resolve->addrs, resolve->count * sizeof(struct addr));
-    } else {
-        server->ttl_ns = RESOLVE_AGAIN_MIN_S * 1000000000ull;
-        LOG(server->worker->log, LOG_WARN, "server name not resolved",
-            LOG_TEXT("backend", server->backend->name), LOG_TEXT("name", resolve->host),
-            LOG_TEXT("reason", reason_text(REASON_NAME_UNKNOWN)));
+        site->addr_count = resolve->count;
+        site->addr_next = 0;
+        memcpy(site->addrs, resolve->addrs, resolve->count * sizeof(struct addr));
+        return;
     }
-    list_init(&waiting);
-    list_take_all(&waiting, &server->waiting);
-    for (struct list *link; (link = list_pop(&waiting));)
-        server_open_connect(container_of(link, struct server_open, link));
-    server_member_settle(server);
+    site->ttl_ns = RESOLVE_AGAIN_MIN_S * 1000000000ull;
+    LOG(site->worker->log, LOG_WARN, "server name not resolved", LOG_TEXT("backend", backend->name),
+        LOG_TEXT("name", resolve->host), LOG_TEXT("reason", reason_text(REASON_NAME_UNKNOWN)));
 }
 
-static void server_member_ask(struct server_member *server)
+static void server_site_resolved(struct resolve_request *resolve)
 {
-    const struct host *host = &server->server->host;
+    struct server_site *site = container_of(resolve, struct server_site, resolve);
+    struct list waiting;
 
-    if (server->asked || server->unused)
+    site->asked = false;
+    server_site_take_answer(site, resolve);
+    list_init(&waiting);
+    list_take_all(&waiting, &site->waiting);
+    for (struct list *link; (link = list_pop(&waiting));)
+        server_open_connect(container_of(link, struct server_open, link));
+    server_site_settle(site);
+}
+
+static void server_site_ask(struct server_site *site)
+{
+    const struct host *host = &site->server->server->host;
+
+    if (site->asked || site->stopping)
         return;
-    server->asked = true;
-    server->resolve = (struct resolve_request){
-        .port = host->port, .worker = server->worker, .done = server_member_resolved};
-    snprintf(server->resolve.host, sizeof(server->resolve.host), "%s", host->name);
-    resolve_ask(server->worker->resolver, &server->resolve);
+    site->asked = true;
+    site->resolve = (struct resolve_request){
+        .port = host->port, .worker = site->worker, .done = server_site_resolved};
+    snprintf(site->resolve.host, sizeof(site->resolve.host), "%s", host->name);
+    resolve_ask(site->worker->resolver, &site->resolve);
 }
 
 /* ---- the member ---- */
@@ -258,22 +269,20 @@ static void server_member_ask(struct server_member *server)
 static int server_member_open(struct member *member, struct worker *worker,
                               struct open_request *request)
 {
-    struct server_member *server = server_member_of(member);
+    struct server_site *site = server_site_of(member, worker);
     struct server_open *open = mem_new(sizeof(*open));
 
     if (!open)
         return -ENOMEM;
-    open->member = server;
-    open->worker = worker;
+    open->site = site;
     open->request = request;
     request->member_state = open;
-    server->open_count++;
     list_init(&open->link);
     task_init(&open->task, server_open_task);
-    if (server_member_is_stale(server)) /* meanwhile the old answer stands */
-        server_member_ask(server);
-    if (!server->addr_count && server->asked)
-        list_append(&server->waiting, &open->link);
+    if (server_site_is_stale(site)) /* meanwhile the old answer stands */
+        server_site_ask(site);
+    if (!site->addr_count && site->asked)
+        list_append(&site->waiting, &open->link);
     else
         server_open_connect(open);
     return 0;
@@ -332,32 +341,29 @@ static struct datagram_end *server_member_open_datagrams(struct member *member,
                                                          const struct datagram_request *request,
                                                          enum reason *reason)
 {
-    struct server_member *server = server_member_of(member);
+    struct server_site *site = server_site_of(member, worker);
     struct datagram_end *end;
     struct addr addr;
     int error;
 
-    if (server_member_is_stale(server)) /* meanwhile the old answer stands */
-        server_member_ask(server);
-    if (!server->addr_count) {
+    if (server_site_is_stale(site)) /* meanwhile the old answer stands */
+        server_site_ask(site);
+    if (!site->addr_count) {
         *reason = REASON_NAME_UNKNOWN;
         return NULL;
     }
-    addr = server_member_addr(server, request->port);
+    addr = server_site_addr(site, request->port);
     end = udp_end_new(worker, &addr, &error);
     if (!end) {
         *reason = reason_of_errno(error);
         return NULL;
     }
-    return server_member_tell(server, worker, request, end, reason);
+    return server_member_tell(site->server, worker, request, end, reason);
 }
 
 static void server_member_unused(struct member *member)
 {
-    struct server_member *server = server_member_of(member);
-
-    server->unused = true;
-    server_member_settle(server);
+    mem_free(server_member_of(member));
 }
 
 static const struct member_ops server_member_ops = {
@@ -367,37 +373,55 @@ static const struct member_ops server_member_ops = {
     .unused = server_member_unused,
 };
 
-struct member *server_member_new(struct worker *worker, const struct backend_settings *backend,
-                                 const struct backend_server *server, server_member_gone_fn *gone,
-                                 void *context)
+static void server_site_init(struct server_site *site, struct server_member *server,
+                             struct worker *worker)
 {
-    struct server_member *made = mem_new(sizeof(*made));
+    const struct addr *known = &server->server->host.addr;
+
+    site->server = server;
+    site->worker = worker;
+    list_init(&site->waiting);
+    if (!known->length)
+        return;
+    site->addrs[0] = *known;
+    site->addr_count = 1;
+}
+
+struct member *server_member_new(struct worker *const *workers, uint32_t count,
+                                 const struct backend_settings *backend,
+                                 const struct backend_server *server)
+{
+    struct server_member *made = mem_new(sizeof(*made) + count * sizeof(struct server_site));
 
     if (!made)
         return NULL;
     made->member.ops = &server_member_ops;
-    made->member.owner = MEMBER_ANYWHERE;
     made->member.weight = server->weight;
     made->member.tier = server->tier;
     made->member.max_conn = server->max_conn;
     snprintf(made->member.name, sizeof(made->member.name), "%s", server->name);
-    made->worker = worker;
     made->backend = backend;
     made->server = server;
-    made->gone = gone;
-    made->context = context;
-    list_init(&made->waiting);
-    if (server->host.addr.length) {
-        made->addrs[0] = server->host.addr;
-        made->addr_count = 1;
-    }
+    for (uint32_t i = 0; i < count; i++)
+        server_site_init(&made->sites[i], made, workers[i]);
     return &made->member;
 }
 
-void server_member_start(struct member *member)
+void server_member_start(struct member *member, const struct worker *worker)
 {
-    struct server_member *server = server_member_of(member);
+    struct server_site *site = server_site_of(member, worker);
 
-    if (!server->addr_count)
-        server_member_ask(server);
+    if (!site->addr_count)
+        server_site_ask(site);
+}
+
+void server_member_stop(struct member *member, const struct worker *worker,
+                        server_member_fn *stopped, void *context)
+{
+    struct server_site *site = server_site_of(member, worker);
+
+    site->stopping = true;
+    site->stopped = stopped;
+    site->context = context;
+    server_site_settle(site);
 }

@@ -1,9 +1,9 @@
 /* relay/server_member.h - a server address as a member of a pool: opened by TCP connect, or by a
- * connected UDP socket.  A name is resolved at start, and again when its answer is old and a
- * connect failed; opens that come before the first answer wait for it.
+ * connected UDP socket.  Each worker resolves a name for itself, at its start and again when the
+ * answer is old; opens that come before the first answer wait for it.
  *
- * Owner: its pool, until unused; it then frees itself, once nothing of it is in flight, and calls
- * `gone`.  Thread: the worker's. */
+ * Owner: its pool, which frees it when every worker has stopped it.  Thread: start and stop are the
+ * worker's that is named; the rest any. */
 #ifndef RELAY_SERVER_MEMBER_H
 #define RELAY_SERVER_MEMBER_H
 
@@ -11,13 +11,17 @@
 #include "core/worker.h"
 #include "relay/settings.h"
 
-typedef void server_member_gone_fn(void *context);
+typedef void server_member_fn(void *context);
 
-/* settings: borrowed until gone.  NULL: no memory. */
-struct member *server_member_new(struct worker *worker, const struct backend_settings *backend,
-                                 const struct backend_server *server, server_member_gone_fn *gone,
-                                 void *context) MUST_CHECK;
-void server_member_start(
-    struct member *member); /* the worker runs: asks for its name's addresses */
+/* settings and workers: borrowed until it is freed.  NULL: no memory. */
+struct member *server_member_new(struct worker *const *workers, uint32_t count,
+                                 const struct backend_settings *backend,
+                                 const struct backend_server *server) MUST_CHECK;
+/* The worker runs: asks for its name's addresses. */
+void server_member_start(struct member *member, const struct worker *worker);
+/* No session of this worker is on it any more; `stopped` is called once, perhaps before the return,
+ * when nothing of it is in flight here. */
+void server_member_stop(struct member *member, const struct worker *worker,
+                        server_member_fn *stopped, void *context);
 
 #endif

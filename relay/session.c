@@ -42,6 +42,8 @@ static void session_finish(struct session *session, enum reason reason)
     session_log(session, reason);
     if (session->member)
         member_drop(session->member, frame->worker);
+    if (session->picked)
+        member_drop(session->picked, frame->worker);
     queue_clear(&session->received);
     frame->ended(frame->context, session);
     mem_free(session);
@@ -158,6 +160,7 @@ void session_open(struct session *session)
                                       .port = session->port,
                                       .connect_timeout_ns = frame->connect_timeout_ns,
                                       .retries = frame->retries,
+                                      .picked = session->picked,
                                       .received = &session->received,
                                       .user_ended = session->user_ended,
                                       .done = session_opened,
@@ -165,13 +168,16 @@ void session_open(struct session *session)
 
     session->user->receive_limit = frame->buffer_limit;
     session->opening = opening_start(&options, session->user);
-    if (session->opening)
-        session->user = NULL;
-    else
+    if (!session->opening) {
         session_refuse(session, REASON_NO_MEMORY);
+        return;
+    }
+    session->user = NULL;
+    session->picked = NULL;
 }
 
-struct session *session_start(const struct session_frame *frame, int fd, uint64_t id)
+struct session *session_start(const struct session_frame *frame, int fd, uint64_t id,
+                              struct member *picked)
 {
     struct os *os = frame->worker->os;
     struct session *session = mem_new(sizeof(*session));
@@ -179,7 +185,7 @@ struct session *session_start(const struct session_frame *frame, int fd, uint64_
     if (!session) {
         sock_reset_on_close(os, fd); /* a FIN would look like an orderly end */
         os->close(os, fd);
-        return NULL;
+        goto drop_picked;
     }
     list_init(&session->link);
     session->frame = frame;
@@ -192,10 +198,16 @@ struct session *session_start(const struct session_frame *frame, int fd, uint64_
     session->user = tcp_end_new(frame->worker, fd);
     if (!session->user) {
         mem_free(session);
-        return NULL;
+        goto drop_picked;
     }
+    session->picked = picked;
     session_next(session);
     return session;
+
+drop_picked:
+    if (picked)
+        member_drop(picked, frame->worker);
+    return NULL;
 }
 
 void session_stop(struct session *session, enum reason reason)

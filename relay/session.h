@@ -54,6 +54,7 @@ struct session {
     void *waiting;           /* that step's own */
     struct stream *user;     /* NULL: gone, or the opening's and the pump's */
     struct queue received;   /* what steps looked at and did not take */
+    struct member *picked;   /* before the steps began, and held; NULL: none, or the opening's */
     bool user_ended;         /* and the FIN behind it */
     bool admitted;           /* the gate has nothing to say any more */
     struct opening *opening; /* NULL once done */
@@ -62,8 +63,10 @@ struct session {
     struct splice splice;
 };
 
-/* fd (taken, on failure too) is a user's connection that was just accepted.  NULL: no memory. */
-struct session *session_start(const struct session_frame *frame, int fd, uint64_t id) MUST_CHECK;
+/* fd (taken, on failure too) is a user's connection that was just accepted; picked (taken, too) is
+ * held, or NULL.  NULL: no memory. */
+struct session *session_start(const struct session_frame *frame, int fd, uint64_t id,
+                              struct member *picked) MUST_CHECK;
 void session_stop(struct session *session, enum reason reason);
 
 /* ---- for steps ---- */

@@ -20,7 +20,7 @@
 #include "core/tls.h"
 #include "quic/quic.h"
 
-enum { SETTINGS_NAME_SIZE = 65 };
+enum { SETTINGS_NAME_SIZE = 65, SETTINGS_WORKERS_MAX = 64, SETTINGS_CONNECTIONS_MAX = 8 };
 
 /* A host to be resolved, or an address already. */
 struct host {
@@ -42,9 +42,15 @@ enum zero_copy { ZERO_COPY_AUTO, ZERO_COPY_YES, ZERO_COPY_NO };
 enum tunnel_auth { TUNNEL_AUTH_MTLS };
 enum tunnel_replay { REPLAY_UNSEEN, REPLAY_REFUSED };
 
+struct cpu_list {
+    uint16_t *items;
+    uint32_t count;
+};
+
 /* [server] or [client]: the process */
 struct process_settings {
-    uint32_t workers;
+    uint32_t workers;     /* 0: auto, until whoever loaded it has found out how many that is */
+    struct cpu_list cpus; /* empty: wherever the system puts them */
     uint64_t spin_ns;
     uint32_t nofile; /* 0: auto */
     uint64_t drain_timeout_ns;
@@ -147,7 +153,8 @@ struct client_settings {
     uint32_t server_count;
     char tls_name[SETTINGS_NAME_SIZE];
     const struct tls_settings *tls;
-    struct host local; /* short for the target of a service named default */
+    struct host local;    /* short for the target of a service named default */
+    uint32_t connections; /* to one server, at most; 0: auto */
     uint64_t reconnect_min_ns, reconnect_max_ns;
 };
 
@@ -184,7 +191,10 @@ void settings_free(struct settings **settings);
 uint32_t settings_check_files(const struct settings *settings, FILE *errors);
 /* How many ports the binds of a listener are, for one protocol. */
 uint32_t listener_ports(const struct listener_settings *listener);
-/* Descriptors that the listeners, tunnels and servers take before anybody connects. */
+/* Whether the ports of a bind have a socket per worker; long runs and paths have one each. */
+bool bind_is_shared(const struct bind *bind);
+/* Descriptors that the listeners, tunnels and servers of all workers take before anybody connects.
+ */
 uint32_t settings_descriptors(const struct settings *settings);
 /* All options, section by section, as the README's reference. */
 void settings_reference(FILE *out);

@@ -1,6 +1,11 @@
 /* What settings need of the system: files that TLS reads, ports and descriptors. */
 #include "relay/settings.h"
 
+enum {
+    DESCRIPTORS_PER_WORKER = 4, /* its ring, its events, and a little */
+    SHARED_PORTS_MAX = 64       /* of a bind, where each worker has a socket for each port */
+};
+
 static bool tls_serves(const struct settings *settings, const struct tls_settings *tls)
 {
     for (uint32_t i = 0; i < settings->tunnel_count; i++)
@@ -39,23 +44,46 @@ uint32_t settings_check_files(const struct settings *settings, FILE *errors)
     return count;
 }
 
+static uint32_t bind_ports(const struct bind *bind)
+{
+    return 1u + bind->last_port - addr_port(&bind->addr);
+}
+
 uint32_t listener_ports(const struct listener_settings *listener)
 {
     uint32_t count = 0;
 
     for (uint32_t i = 0; i < listener->bind.count; i++)
-        count += 1u + listener->bind.items[i].last_port - addr_port(&listener->bind.items[i].addr);
+        count += bind_ports(&listener->bind.items[i]);
     return count;
+}
+
+bool bind_is_shared(const struct bind *bind)
+{
+    return bind_ports(bind) <= SHARED_PORTS_MAX && addr_family(&bind->addr) != AF_UNIX;
+}
+
+static uint32_t listener_descriptors(const struct listener_settings *listener, uint32_t workers)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < listener->bind.count; i++) {
+        const struct bind *bind = &listener->bind.items[i];
+
+        count += bind_ports(bind) * (bind_is_shared(bind) ? workers : 1);
+    }
+    return listener->protocol == PROTOCOL_BOTH ? count * 2 : count;
 }
 
 uint32_t settings_descriptors(const struct settings *settings)
 {
-    uint32_t count = 64; /* the ring, logs, events, certificates, and a few to accept with */
+    uint32_t workers = settings->process.workers ? settings->process.workers : 1;
+    uint32_t count = 64; /* a ring, logs, events, certificates, and a few to accept with */
 
+    count += (workers - 1) * DESCRIPTORS_PER_WORKER;
     for (uint32_t i = 0; i < settings->tunnel_count; i++)
-        count += settings->tunnels[i].listen.count;
+        count += settings->tunnels[i].listen.count * workers;
     for (uint32_t i = 0; i < settings->listener_count; i++)
-        count += listener_ports(&settings->listeners[i]) *
-                 (settings->listeners[i].protocol == PROTOCOL_BOTH ? 2 : 1);
+        count += listener_descriptors(&settings->listeners[i], workers);
     return count + settings->client.server_count;
 }

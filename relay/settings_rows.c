@@ -4,7 +4,6 @@
 
 /* clang-format off */
 static const struct option_choice auto_or_number[] = {{"auto", 0, false}, {0}};
-static const struct option_choice auto_or_one[] = {{"auto", 1, false}, {0}};
 static const struct option_choice log_levels[] = {
     {"debug", LOG_DEBUG, false}, {"info", LOG_INFO, false}, {"warn", LOG_WARN, false},
     {"error", LOG_ERROR, false}, {0}};
@@ -49,9 +48,13 @@ static const struct option_choice accept_proxies[] = {
     {"v2", ACCEPT_PROXY_V2, false}, {"any", ACCEPT_PROXY_ANY, false}, {0}};
 
 static const struct option process_options[] = {
-    OPTION(count, process_settings, workers, "workers", "auto", 1, 1, RELOAD_RESTART,
-           "Rings, each with a thread of its own; auto is 1 in this version.",
-           .choices = auto_or_one, .later_above = true),
+    OPTION(count, process_settings, workers, "workers", "auto", 1,
+           SETTINGS_WORKERS_MAX, RELOAD_RESTART,
+           "Rings, each with a thread of its own; auto is one per core it may run on.",
+           .choices = auto_or_number),
+    OPTION(cpus, process_settings, cpus, "cpus", NULL, 0, SETTINGS_WORKERS_MAX, RELOAD_RESTART,
+           "Cores that workers are pinned to, one after the other, such as 0,2-5.",
+           .repeatable = true),
     OPTION(count, process_settings, nofile, "nofile", "auto", 64, 1u << 30, RELOAD_RESTART,
            "Descriptors the process may have; auto is all that the system lets it have.",
            .choices = auto_or_number),
@@ -71,7 +74,7 @@ static const struct option process_options[] = {
            "How long a worker looks for work before it sleeps."),
 };
 static const char *const process_later[] = {
-    "cpus", "state_dir", "sandbox", "memory_limit", NULL};
+    "state_dir", "sandbox", "memory_limit", NULL};
 
 static const char *const nothing_later[] = {NULL};
 
@@ -257,12 +260,15 @@ static const struct option client_options[] = {
            "The [tls] that it shows, and whose ca servers must be signed by.", .required = true),
     OPTION(host, client_settings, local, "local", NULL, 0, 0, RELOAD_NEW,
            "Short for [service default] with this target."),
+    OPTION(count, client_settings, connections, "connections", "auto", 1, SETTINGS_CONNECTIONS_MAX,
+           RELOAD_RESTART, "Connections to one server at most; auto: one for each of its workers, up to 8.",
+           .choices = auto_or_number),
     OPTION(duration, client_settings, reconnect_min_ns, "reconnect_min", "500ms", 10 * OPTION_MS,
            OPTION_HOUR, RELOAD_NEW, "The first wait before a lost tunnel is tried again."),
     OPTION(duration, client_settings, reconnect_max_ns, "reconnect_max", "30s", 10 * OPTION_MS,
            OPTION_HOUR, RELOAD_NEW, "What that wait grows to."),
 };
-static const char *const client_later[] = {"token_file", "connections", "compat", NULL};
+static const char *const client_later[] = {"token_file", "compat", NULL};
 
 static const struct option service_options[] = {
     OPTION(host, service_settings, target, "target", NULL, 0, 0, RELOAD_NEW,

@@ -43,6 +43,9 @@ void settings_check_all(struct config *config, struct settings *settings);
  * settings without other errors. */
 void settings_check_binds(struct config *config, const struct settings *settings);
 
+/* settings_cpus.c */
+extern const struct option_type option_cpus; /* struct cpu_list; commas or repeated */
+
 /* settings_types.c: values only a relay has */
 enum { SETTINGS_SERVERS_MAX = 64 };
 extern const struct option_type option_host; /* struct host */

@@ -97,7 +97,13 @@ static int merge_backend(struct status *into, const struct status_backend *from)
 static struct status_member *merge_find(struct status *into, const struct status_member *from,
                                         uint32_t backend, uint32_t guess)
 {
-    if (into->backends[backend].tunnel)
+    for (uint32_t i = 0; from->id && i < into->member_count; i++) {
+        struct status_member *member = &into->members[(guess + i) % into->member_count];
+
+        if (member->id == from->id)
+            return member;
+    }
+    if (from->id || into->backends[backend].tunnel)
         return NULL;
     if (guess < into->member_count && into->members[guess].backend == backend &&
         strcmp(into->members[guess].name, from->name) == 0)

@@ -22,6 +22,7 @@ struct status_listener {
 };
 
 struct status_member {
+    const void *id; /* the same on all workers, and no other's; NULL: one is known by its name */
     char name[SETTINGS_NAME_SIZE];
     uint32_t backend; /* index in status->backends */
     enum member_state state;

@@ -129,6 +129,26 @@ static bool client_load_tls(struct tunnel_client *client, char *error, size_t er
     return client->tls;
 }
 
+/* Servers and their further connections go round the workers. */
+static bool client_make_links(struct tunnel_client *client, uint32_t server)
+{
+    const struct client_settings *settings = client->settings;
+    struct client_share *share = client->options.share;
+    uint32_t most = settings->connections ? settings->connections : SETTINGS_CONNECTIONS_MAX;
+
+    for (uint32_t slot = 0; slot < most; slot++) {
+        struct tunnel_link *link;
+
+        if ((server + slot) % share->workers != client->options.worker->index)
+            continue;
+        link = tunnel_link_new(client, server, (uint8_t)slot);
+        if (!link)
+            return false;
+        share->links[server * SETTINGS_CONNECTIONS_MAX + slot] = link;
+    }
+    return true;
+}
+
 static bool client_make_parts(struct tunnel_client *client, char *error, size_t error_size)
 {
     const struct settings *settings = client->options.settings;
@@ -136,7 +156,7 @@ static bool client_make_parts(struct tunnel_client *client, char *error, size_t 
         services_init(&client->services, client->options.worker, settings, client_quieter) == 0;
 
     for (uint32_t i = 0; made && i < settings->client.server_count; i++)
-        made = tunnel_link_new(client, &settings->client.servers[i]);
+        made = client_make_links(client, i);
     if (!made)
         snprintf(error, error_size, "[client] %s", reason_text(REASON_NO_MEMORY));
     return made;
@@ -164,7 +184,6 @@ struct tunnel_client *tunnel_client_new(const struct tunnel_client_options *opti
     client->settings = &options->settings->client;
     list_init(&client->links);
     task_init(&client->settling, client_settled);
-    options->worker->os->random(options->worker->os, client->instance, sizeof(client->instance));
     if (!client_offer_fits(options->settings, error, error_size) ||
         !client_make_parts(client, error, error_size) ||
         !client_load_tls(client, error, error_size))

@@ -1,21 +1,37 @@
-/* relay/tunnel_client.h - the client's end: keeps a registered tunnel to each server of [client],
- * and carries what the server opens to this client's services.
- * Owner: relay.  Thread: the worker's.
- * Life: new -> start -> drain, perhaps -> stop -> idle -> free.  Before start, free alone. */
+/* relay/tunnel_client.h - the client's end: keeps registered tunnels to the servers of [client],
+ * each worker its part of them, and carries what the server opens to this client's services. Owner:
+ * relay.  Thread: the worker's. Life: new -> start -> drain, perhaps -> stop -> idle -> free.
+ * Before start, free alone. */
 #ifndef RELAY_TUNNEL_CLIENT_H
 #define RELAY_TUNNEL_CLIENT_H
 
 #include "core/worker.h"
 #include "relay/settings.h"
+#include "relay/tunnel_wire.h"
 
 struct tunnel_client;
+struct tunnel_link;
+/* What the clients of all workers that stand for the [client] share. */
+struct client_share {
+    uint32_t workers;
+    uint8_t instance[WIRE_INSTANCE_SIZE];
+    /* By server and slot, SETTINGS_CONNECTIONS_MAX of them each; NULL: never used.  Set by the
+     * clients' new, constant while any runs; what is pointed to is its worker's own. */
+    struct tunnel_link **links;
+};
+int client_share_open(struct client_share *share, struct os *os,
+                      const struct client_settings *settings, uint32_t workers) MUST_CHECK;
+void client_share_close(struct client_share *share);
+
 struct status;
 typedef void tunnel_client_fn(void *context);
 
 struct tunnel_client_options {
     struct worker *worker;
     const struct settings *settings; /* its client and services; borrowed until free */
-    tunnel_client_fn *registered;    /* each time a tunnel was registered; may be NULL */
+    struct client_share *share;      /* borrowed until free */
+    tunnel_client_fn
+        *registered; /* each time the first connection to a server was registered; may be NULL */
     void *context;
 };
 /* NULL: error is a sentence. */

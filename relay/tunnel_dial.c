@@ -30,16 +30,19 @@ static void dial_offer(const struct service_settings *settings, struct wire_serv
     snprintf(service->name, sizeof(service->name), "%s", settings->name);
 }
 
-void tunnel_dial_register(const struct tunnel_client *client, struct wire_message *message)
+void tunnel_dial_register(const struct tunnel_link *link, struct wire_message *message)
 {
+    const struct tunnel_client *client = link->client;
+
     *message = (struct wire_message){
         .type = WIRE_REGISTER,
         .reg = {.version_min = WIRE_VERSION_MIN,
                 .version_max = WIRE_VERSION_MAX,
                 .features = WIRE_FEATURES,
+                .slot = link->slot,
                 .service_count = client->services.count}
     };
-    memcpy(message->reg.instance, client->instance, WIRE_INSTANCE_SIZE);
+    memcpy(message->reg.instance, client->options.share->instance, WIRE_INSTANCE_SIZE);
     snprintf(message->reg.label, sizeof(message->reg.label), "%s", client->settings->id);
     for (uint32_t i = 0; i < client->services.count; i++)
         dial_offer(client->services.items[i].settings, &message->reg.services[i]);

@@ -13,6 +13,7 @@
 
 enum link_state {
     LINK_NEW,
+    LINK_RESTING, /* a further link that is not wanted now */
     LINK_RESOLVING,
     LINK_DIALING,
     LINK_GREETING, /* REGISTER was sent */
@@ -22,17 +23,19 @@ enum link_state {
     LINK_STOPPED,
     LINK_STATE_COUNT
 };
-static const char *const link_state_names[] = {"new",        "resolving", "dialing", "greeting",
-                                               "registered", "closing",   "waiting", "stopped"};
+static const char *const link_state_names[] = {"new",     "resting",  "resolving",
+                                               "dialing", "greeting", "registered",
+                                               "closing", "waiting",  "stopped"};
+/* How any try may end. */
+#define LINK_OVER (STATE_BIT(LINK_WAITING) | STATE_BIT(LINK_RESTING) | STATE_BIT(LINK_STOPPED))
 static const uint32_t link_state_next[] = {
-    [LINK_NEW] = STATE_BIT(LINK_WAITING) | STATE_BIT(LINK_STOPPED),
-    [LINK_RESOLVING] = STATE_BIT(LINK_DIALING) | STATE_BIT(LINK_WAITING) | STATE_BIT(LINK_STOPPED),
-    [LINK_DIALING] = STATE_BIT(LINK_GREETING) | STATE_BIT(LINK_CLOSING) | STATE_BIT(LINK_WAITING) |
-                     STATE_BIT(LINK_STOPPED),
-    [LINK_GREETING] = STATE_BIT(LINK_REGISTERED) | STATE_BIT(LINK_CLOSING) |
-                      STATE_BIT(LINK_WAITING) | STATE_BIT(LINK_STOPPED),
-    [LINK_REGISTERED] = STATE_BIT(LINK_CLOSING) | STATE_BIT(LINK_WAITING) | STATE_BIT(LINK_STOPPED),
-    [LINK_CLOSING] = STATE_BIT(LINK_WAITING) | STATE_BIT(LINK_STOPPED),
+    [LINK_NEW] = LINK_OVER,
+    [LINK_RESTING] = STATE_BIT(LINK_WAITING) | STATE_BIT(LINK_STOPPED),
+    [LINK_RESOLVING] = STATE_BIT(LINK_DIALING) | LINK_OVER,
+    [LINK_DIALING] = STATE_BIT(LINK_GREETING) | STATE_BIT(LINK_CLOSING) | LINK_OVER,
+    [LINK_GREETING] = STATE_BIT(LINK_REGISTERED) | STATE_BIT(LINK_CLOSING) | LINK_OVER,
+    [LINK_REGISTERED] = STATE_BIT(LINK_CLOSING) | LINK_OVER,
+    [LINK_CLOSING] = LINK_OVER,
     [LINK_WAITING] = STATE_BIT(LINK_RESOLVING) | STATE_BIT(LINK_DIALING) | STATE_BIT(LINK_WAITING) |
                      STATE_BIT(LINK_STOPPED),
     [LINK_STOPPED] = 0,
@@ -45,31 +48,11 @@ static void link_move(struct tunnel_link *link, enum link_state state)
     state_move(&link_states, &link->state, state);
 }
 
-static struct worker *link_worker(const struct tunnel_link *link)
-{
-    return link->client->options.worker;
-}
-
-static void link_log(struct tunnel_link *link, enum log_level level, const char *event,
-                     enum reason reason, const char *words)
-{
-    char name[300];
-    struct addr addr = {0};
-
-    snprintf(name, sizeof(name), "%s", link->server->server_name);
-    if (link->quic)
-        quic_peer_addr(link->quic, &addr);
-    else if (link->server->host.addr.length)
-        addr = link->server->host.addr;
-    LOG(link_worker(link)->log, level, event, LOG_TEXT("server", name), LOG_ADDR("address", &addr),
-        LOG_TEXT("reason", reason_name(reason)), LOG_TEXT("text", words));
-}
-
 /* ---- from try to try ---- */
 
 static void link_wait(struct tunnel_link *link, uint64_t pause)
 {
-    struct worker *worker = link_worker(link);
+    struct worker *worker = tunnel_link_worker(link);
 
     if (!tunnel_client_reconnects(link->client)) {
         link_move(link, LINK_STOPPED);
@@ -79,27 +62,32 @@ static void link_wait(struct tunnel_link *link, uint64_t pause)
     link_move(link, LINK_WAITING);
     if (timer_set(&worker->timers, &link->timer, worker->now_ns + pause) == 0)
         return;
-    link_log(link, LOG_ERROR, "tunnel given up", REASON_NO_MEMORY, "no memory for a timer");
+    tunnel_link_log(link, LOG_ERROR, "tunnel given up", REASON_NO_MEMORY, "no memory for a timer");
     link_move(link, LINK_STOPPED);
     tunnel_client_settle(link->client);
 }
 
-static void link_again(struct tunnel_link *link)
+/* A further link waits until the first one, which may be lost as well, wakes it again. */
+static void link_rest(struct tunnel_link *link)
 {
-    uint64_t pause = tunnel_retry_pause(link);
-
-    link->tries++;
-    counter_add(link_worker(link)->counters, COUNTER_RECONNECTS, 1);
-    link_wait(link, pause);
+    if (tunnel_client_reconnects(link->client))
+        link_move(link, LINK_RESTING);
+    else
+        link_wait(link, 0);
 }
 
-/* A server that stays away is logged once for each reason, not at each try. */
-static void link_tell_failure(struct tunnel_link *link, enum reason reason, const char *words)
+static void link_again(struct tunnel_link *link)
 {
-    bool again = link->tries && link->reason == reason;
+    uint64_t pause;
 
-    link->reason = reason;
-    link_log(link, again ? LOG_DEBUG : LOG_WARN, "tunnel not made", reason, words);
+    if (link->slot) {
+        link_rest(link);
+        return;
+    }
+    pause = tunnel_retry_pause(link);
+    link->tries++;
+    counter_add(tunnel_link_worker(link)->counters, COUNTER_RECONNECTS, 1);
+    link_wait(link, pause);
 }
 
 static void link_close(struct tunnel_link *link, enum wire_code code, const char *words)
@@ -107,14 +95,14 @@ static void link_close(struct tunnel_link *link, enum wire_code code, const char
     if (link->state == LINK_CLOSING)
         return;
     link_move(link, LINK_CLOSING);
-    timer_stop(&link_worker(link)->timers, &link->timer);
+    timer_stop(&tunnel_link_worker(link)->timers, &link->timer);
     tunnel_watch_stop(&link->watch);
     quic_close(link->quic, wire_code_reason(code, REASON_PROTOCOL), code, words);
 }
 
 static void link_wake_at(struct tunnel_link *link, uint64_t at_ns)
 {
-    if (timer_set(&link_worker(link)->timers, &link->timer, at_ns) < 0)
+    if (timer_set(&tunnel_link_worker(link)->timers, &link->timer, at_ns) < 0)
         link_close(link, WIRE_CODE_NO_MEMORY, wire_code_words(WIRE_CODE_NO_MEMORY));
 }
 
@@ -133,11 +121,15 @@ static uint64_t link_time(uint32_t told_ms, uint32_t otherwise_ms)
 
 static void link_take_registered(struct tunnel_link *link, const struct wire_registered *told)
 {
-    struct worker *worker = link_worker(link);
+    struct worker *worker = tunnel_link_worker(link);
     struct quic_stats stats;
 
     if (told->version < WIRE_VERSION_MIN || told->version > WIRE_VERSION_MAX) {
         link_close(link, WIRE_CODE_VERSION, "the server chose a version that was not offered");
+        return;
+    }
+    if (!tunnel_fan_keeps_place(link, told)) {
+        link_close(link, WIRE_CODE_NONE, "another worker answered");
         return;
     }
     quic_stats(link->quic, &stats);
@@ -151,8 +143,11 @@ static void link_take_registered(struct tunnel_link *link, const struct wire_reg
     link->tries = link->delays = 0;
     link->registered = true;
     link->beat_ns = worker->now_ns + link->heartbeat_ns;
-    link_log(link, LOG_INFO, "tunnel registered", REASON_DONE, WIRE_ALPN);
+    tunnel_link_log(link, LOG_INFO, "tunnel registered", REASON_DONE, WIRE_ALPN);
     link_wake_at(link, worker->now_ns + link->probe_ns);
+    if (link->slot)
+        return;
+    tunnel_fan_out(link);
     if (link->client->options.registered)
         link->client->options.registered(link->client->options.context);
 }
@@ -162,7 +157,7 @@ static void link_take_refused(struct tunnel_link *link, const struct wire_refuse
     const char *words = told->text[0] ? told->text : wire_code_words(told->code);
 
     link->refused = true;
-    link_tell_failure(link, wire_code_reason(told->code, REASON_PEER_CLOSED), words);
+    tunnel_link_tell_failure(link, wire_code_reason(told->code, REASON_PEER_CLOSED), words);
     link_close(link, WIRE_CODE_NONE, "refused");
 }
 
@@ -174,7 +169,7 @@ static void link_take_other(struct tunnel_link *link, const struct wire_message 
     case WIRE_HEARTBEAT:
         break; /* that it came is what counts */
     case WIRE_DRAIN:
-        link_log(link, LOG_INFO, "server is leaving", REASON_SHUTDOWN, "drain");
+        tunnel_link_log(link, LOG_INFO, "server is leaving", REASON_SHUTDOWN, "drain");
         break;
     case WIRE_UDP_OPEN:
         service_session_open(&link->client->services, &link->sessions, session->id, &session->flow);
@@ -183,7 +178,7 @@ static void link_take_other(struct tunnel_link *link, const struct wire_message 
         service_session_close(&link->sessions, session->id, session->code);
         break;
     default:
-        counter_add(link_worker(link)->counters, COUNTER_MESSAGES_INVALID, 1);
+        counter_add(tunnel_link_worker(link)->counters, COUNTER_MESSAGES_INVALID, 1);
         link_close(link, WIRE_CODE_PROTOCOL, wire_type_name(message->type));
     }
 }
@@ -220,10 +215,11 @@ static void link_suspected(struct tunnel_watch *watch)
 {
     struct tunnel_link *link = container_of(watch, struct tunnel_link, watch);
 
-    link_log(link, LOG_DEBUG, "server is suspect", REASON_PEER_TIMEOUT, "does not answer");
+    tunnel_link_log(link, LOG_DEBUG, "server is suspect", REASON_PEER_TIMEOUT, "does not answer");
     /* A connected socket keeps the address it began with, also when the machine has lost it. */
     if (quic_rebind(link->quic) < 0)
-        link_log(link, LOG_DEBUG, "no new socket for a suspect", REASON_SYSTEM, "not rebound");
+        tunnel_link_log(link, LOG_DEBUG, "no new socket for a suspect", REASON_SYSTEM,
+                        "not rebound");
 }
 
 static void link_recovered(struct tunnel_watch *watch)
@@ -243,7 +239,7 @@ static const struct tunnel_watch_events link_watch_events = {
 static void link_beat(struct tunnel_link *link)
 {
     struct wire_message message = {.type = WIRE_HEARTBEAT};
-    uint64_t now = link_worker(link)->now_ns;
+    uint64_t now = tunnel_link_worker(link)->now_ns;
 
     link->beat_ns = now + link->heartbeat_ns;
     if (now - link->control.heard_ns > link->health_timeout_ns)
@@ -255,9 +251,11 @@ static void link_beat(struct tunnel_link *link)
 /* An idle client learns that its server was restarted only by asking, so it asks often. */
 static void link_probe(struct tunnel_link *link)
 {
-    uint64_t now = link_worker(link)->now_ns;
+    uint64_t now = tunnel_link_worker(link)->now_ns;
 
     service_sessions_expire(&link->sessions);
+    if (!link->slot && now >= link->fan_ns)
+        tunnel_fan_out(link);
     if (now >= link->beat_ns)
         link_beat(link);
     else
@@ -274,14 +272,14 @@ static void link_send_register(struct tunnel_link *link)
 {
     struct wire_message message;
 
-    tunnel_dial_register(link->client, &message);
+    tunnel_dial_register(link, &message);
     link_send(link, &message);
 }
 
 static void link_ready(struct quic_connection *quic)
 {
     struct tunnel_link *link = quic_owner(quic);
-    struct worker *worker = link_worker(link);
+    struct worker *worker = tunnel_link_worker(link);
     enum reason reason;
     struct stream *stream;
 
@@ -317,42 +315,14 @@ static void link_datagram(struct quic_connection *quic, const uint8_t *data, uin
         service_datagram(&link->client->services, &link->sessions, data, length);
 }
 
-/* What the server said weighs more than how it was carried. */
-static enum reason link_end_reason(const struct quic_closing *closing)
-{
-    if (closing->by_peer && closing->application)
-        return wire_code_reason(closing->code, closing->reason);
-    return closing->reason;
-}
-
-static bool link_reason_refuses(enum reason reason)
-{
-    return reason == REASON_NOT_ALLOWED || reason == REASON_VERSION ||
-           reason == REASON_CERTIFICATE || reason == REASON_SERVER_NAME ||
-           reason == REASON_TLS_FAILED || reason == REASON_NO_ALPN || reason == REASON_PROTOCOL;
-}
-
-static void link_tell_end(struct tunnel_link *link, const struct quic_closing *closing)
-{
-    enum reason reason = link_end_reason(closing);
-    const char *words = closing->text[0] ? closing->text : reason_text(reason);
-
-    if (link->registered)
-        link_log(link, LOG_WARN, "tunnel lost", reason, words);
-    else if (!link->refused)
-        link_tell_failure(link, reason, words);
-    link->refused |= link_reason_refuses(reason);
-    link->registered = false;
-}
-
 static void link_closed(struct quic_connection *quic, const struct quic_closing *closing)
 {
     struct tunnel_link *link = quic_owner(quic);
 
-    timer_stop(&link_worker(link)->timers, &link->timer);
+    timer_stop(&tunnel_link_worker(link)->timers, &link->timer);
     tunnel_watch_stop(&link->watch);
     if (tunnel_client_reconnects(link->client))
-        link_tell_end(link, closing);
+        tunnel_link_tell_end(link, closing);
     service_sessions_lost(&link->sessions);
     tunnel_sessions_release(&link->sessions);
     tunnel_control_release(&link->control);
@@ -371,6 +341,8 @@ static void link_dial(struct tunnel_link *link, const struct addr *peer)
         .peer = *peer,
         .server_name = link->server->server_name,
         .tls = link->client->tls,
+        .worker = link->server_worker,
+        .workers = link->server_workers,
     };
     int error;
 
@@ -378,13 +350,13 @@ static void link_dial(struct tunnel_link *link, const struct addr *peer)
     link_move(link, LINK_DIALING);
     link->refused = false;
     tunnel_control_init(&link->control);
-    link->quic = quic_connect(link_worker(link), &dial, &link_events, link, &error);
+    link->quic = quic_connect(tunnel_link_worker(link), &dial, &link_events, link, &error);
     if (!link->quic) {
-        link_tell_failure(link, reason_of_errno(error), strerror(-error));
+        tunnel_link_tell_failure(link, reason_of_errno(error), strerror(-error));
         link_again(link);
         return;
     }
-    tunnel_sessions_init(&link->sessions, link_worker(link), link->quic, &link->control,
+    tunnel_sessions_init(&link->sessions, tunnel_link_worker(link), link->quic, &link->control,
                          link->server->server_name);
 }
 
@@ -396,7 +368,7 @@ static void link_resolved(struct resolve_request *resolve)
     if (!tunnel_client_reconnects(link->client)) {
         link_wait(link, 0);
     } else if (resolve->error || !resolve->count) {
-        link_tell_failure(link, REASON_NAME_UNKNOWN, reason_text(REASON_NAME_UNKNOWN));
+        tunnel_link_tell_failure(link, REASON_NAME_UNKNOWN, reason_text(REASON_NAME_UNKNOWN));
         link_again(link);
     } else {
         link_dial(link, &resolve->addrs[link->tries % resolve->count]);
@@ -406,10 +378,10 @@ static void link_resolved(struct resolve_request *resolve)
 static void link_ask(struct tunnel_link *link)
 {
     const struct host *host = &link->server->host;
-    struct worker *worker = link_worker(link);
+    struct worker *worker = tunnel_link_worker(link);
 
     if (!worker->resolver) {
-        link_tell_failure(link, REASON_NAME_UNKNOWN, "no resolver");
+        tunnel_link_tell_failure(link, REASON_NAME_UNKNOWN, "no resolver");
         link_again(link);
         return;
     }
@@ -444,15 +416,16 @@ static void link_fired(struct timer *timer)
 
 /* ---- life ---- */
 
-struct tunnel_link *tunnel_link_new(struct tunnel_client *client,
-                                    const struct client_server *server)
+struct tunnel_link *tunnel_link_new(struct tunnel_client *client, uint32_t server, uint8_t slot)
 {
     struct tunnel_link *link = mem_new(sizeof(*link));
 
     if (!link)
         return NULL;
     link->client = client;
-    link->server = server;
+    link->server = &client->settings->servers[server];
+    link->index = server;
+    link->slot = slot;
     timer_init(&link->timer, link_fired);
     list_append(&client->links, &link->link);
     return link;
@@ -467,7 +440,18 @@ void tunnel_link_free(struct tunnel_link *link)
 
 void tunnel_link_start(struct tunnel_link *link)
 {
-    link_wait(link, 0);
+    if (link->slot)
+        link_move(link, LINK_RESTING);
+    else
+        link_wait(link, 0);
+}
+
+void tunnel_link_wake(struct tunnel_link *link, uint32_t worker, uint32_t workers)
+{
+    link->server_worker = worker;
+    link->server_workers = workers;
+    if (link->state == LINK_RESTING)
+        link_wait(link, 0);
 }
 
 /* A link without a tunnel has nothing to finish. */
@@ -485,8 +469,9 @@ void tunnel_link_stop(struct tunnel_link *link)
 {
     if (link->quic) {
         link_close(link, WIRE_CODE_SHUTDOWN, "the client is shutting down");
-    } else if (link->state == LINK_WAITING || link->state == LINK_NEW) {
-        timer_stop(&link_worker(link)->timers, &link->timer);
+    } else if (link->state == LINK_WAITING || link->state == LINK_NEW ||
+               link->state == LINK_RESTING) {
+        timer_stop(&tunnel_link_worker(link)->timers, &link->timer);
         link_move(link, LINK_STOPPED);
         tunnel_client_settle(link->client);
     }
@@ -495,4 +480,9 @@ void tunnel_link_stop(struct tunnel_link *link)
 bool tunnel_link_is_stopped(const struct tunnel_link *link)
 {
     return link->state == LINK_STOPPED;
+}
+
+bool tunnel_link_rests(const struct tunnel_link *link)
+{
+    return link->slot && link->state != LINK_REGISTERED;
 }

@@ -1,5 +1,6 @@
 /* relay/tunnel_link.h - inside the client's end of a tunnel: the client, and one link per server.
- * Seen by tunnel_client.c, tunnel_link.c, tunnel_dial.c and tunnel_retry.c only.
+ * Seen by tunnel_client.c, tunnel_link.c, tunnel_words.c, tunnel_fan.c, tunnel_dial.c,
+ * tunnel_retry.c and tunnel_status.c only.
  *
  * A link is one connection to one server, made again whenever it is lost.
  * Thread: the worker's. */
@@ -22,7 +23,6 @@ struct tunnel_client {
     struct tunnel_client_options options;
     const struct client_settings *settings;
     struct tls_context *tls;
-    uint8_t instance[WIRE_INSTANCE_SIZE];
     /* Changes while running. */
     struct services services;
     struct list links;
@@ -38,6 +38,8 @@ struct tunnel_link {
     /* Set by new. */
     struct tunnel_client *client;
     const struct client_server *server;
+    uint32_t index;   /* the server's */
+    uint8_t slot;     /* 0: the first connection to it, which wakes the others */
     struct list link; /* in the client's */
     /* The present connection. */
     struct quic_connection *quic; /* NULL without one */
@@ -46,6 +48,10 @@ struct tunnel_link {
     struct tunnel_watch watch;
     uint64_t heartbeat_ns, health_timeout_ns, probe_ns; /* as REGISTERED told */
     uint64_t beat_ns;                                   /* when the next heartbeat is due */
+    /* Which of the server's workers is to answer; no workers: not known yet. */
+    uint32_t server_worker, server_workers;
+    uint32_t misplaced; /* connections that another worker answered, in a row */
+    uint64_t fan_ns;    /* slot 0: when the others are woken again */
     /* From try to try. */
     struct timer timer;
     uint32_t tries;           /* since a tunnel was last registered */
@@ -57,17 +63,36 @@ struct tunnel_link {
     struct resolve_request resolve;
 };
 
-struct tunnel_link *tunnel_link_new(struct tunnel_client *client,
-                                    const struct client_server *server) MUST_CHECK;
+struct tunnel_link *tunnel_link_new(struct tunnel_client *client, uint32_t server,
+                                    uint8_t slot) MUST_CHECK;
 void tunnel_link_free(struct tunnel_link *link); /* stopped, or never started */
 void tunnel_link_start(struct tunnel_link *link);
 void tunnel_link_drain(struct tunnel_link *link);
 void tunnel_link_stop(struct tunnel_link *link);
 bool tunnel_link_is_stopped(const struct tunnel_link *link);
+bool tunnel_link_rests(const struct tunnel_link *link); /* is not wanted now */
+/* A further link makes its connection, if it has none, to that worker of the server. */
+void tunnel_link_wake(struct tunnel_link *link, uint32_t worker, uint32_t workers);
+
+static inline struct worker *tunnel_link_worker(const struct tunnel_link *link)
+{
+    return link->client->options.worker;
+}
+
+/* ---- tunnel_words.c ---- */
+void tunnel_link_log(struct tunnel_link *link, enum log_level level, const char *event,
+                     enum reason reason, const char *words);
+void tunnel_link_tell_failure(struct tunnel_link *link, enum reason reason, const char *words);
+void tunnel_link_tell_end(struct tunnel_link *link, const struct quic_closing *closing);
+
+/* ---- tunnel_fan.c ---- */
+void tunnel_fan_out(struct tunnel_link *first); /* it is registered: the others are wanted */
+/* Whether the worker that answered is the one that was meant, or we must do with it. */
+bool tunnel_fan_keeps_place(struct tunnel_link *link, const struct wire_registered *told);
 
 /* ---- tunnel_dial.c ---- */
 void tunnel_dial_config(const struct tunnel_link *link, struct quic_config *config);
-void tunnel_dial_register(const struct tunnel_client *client, struct wire_message *message);
+void tunnel_dial_register(const struct tunnel_link *link, struct wire_message *message);
 
 /* ---- tunnel_retry.c ---- */
 /* How long the next handshake may take, and the pause before it. */

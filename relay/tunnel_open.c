@@ -282,7 +282,7 @@ static bool tunnel_open_within_limit(const struct tunnel_peer *peer)
 /* REASON_DONE where the stream is on its way. */
 static enum reason tunnel_open_try(struct tunnel_open *open, struct tunnel_member *member)
 {
-    struct tunnel_peer *peer = tunnel_member_peer(member);
+    struct tunnel_peer *peer = tunnel_member_peer(member, open->worker);
     enum reason reason;
     struct piece *header;
     struct stream *stream;
@@ -290,7 +290,7 @@ static enum reason tunnel_open_try(struct tunnel_open *open, struct tunnel_membe
 
     if (!peer)
         return REASON_TUNNEL_LOST;
-    if (!tunnel_member_offers(member, open->request->service, PROTOCOL_TCP))
+    if (!tunnel_peer_offers(peer, open->request->service, PROTOCOL_TCP))
         return REASON_NO_SERVICE;
     if (!tunnel_open_within_limit(peer))
         return REASON_LIMIT;
@@ -310,7 +310,8 @@ static enum reason tunnel_open_try(struct tunnel_open *open, struct tunnel_membe
     return REASON_DONE;
 }
 
-int tunnel_open_start(struct tunnel_member *member, struct open_request *request)
+int tunnel_open_start(struct tunnel_member *member, struct worker *worker,
+                      struct open_request *request)
 {
     struct tunnel_open *open = mem_new(sizeof(*open));
     enum reason reason;
@@ -318,7 +319,7 @@ int tunnel_open_start(struct tunnel_member *member, struct open_request *request
     if (!open)
         return -ENOMEM;
     open->request = request;
-    open->worker = member->server->worker;
+    open->worker = worker;
     timer_init(&open->timer, tunnel_open_fired);
     task_init(&open->task, tunnel_open_run);
     request->member_state = open;

@@ -1,6 +1,7 @@
 /* The server's end of one connection: who it is, its registration, its heartbeats. */
 #include "relay/tunnel_peer.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,17 +19,18 @@ enum {
 enum peer_state {
     PEER_HANDSHAKE,
     PEER_GREETING, /* allowed; REGISTER is to come */
+    PEER_JOINING,  /* the registrar is asked */
     PEER_REGISTERED,
     PEER_REFUSED, /* it may read why, then it is closed */
     PEER_CLOSING, /* closed() is to come */
     PEER_STATE_COUNT
 };
-static const char *const peer_state_names[] = {"handshake", "greeting", "registered", "refused",
-                                               "closing"};
+static const char *const peer_state_names[] = {"handshake",  "greeting", "joining",
+                                               "registered", "refused",  "closing"};
 static const uint32_t peer_state_next[] = {
     [PEER_HANDSHAKE] = STATE_BIT(PEER_GREETING) | STATE_BIT(PEER_CLOSING),
-    [PEER_GREETING] =
-        STATE_BIT(PEER_REGISTERED) | STATE_BIT(PEER_REFUSED) | STATE_BIT(PEER_CLOSING),
+    [PEER_GREETING] = STATE_BIT(PEER_JOINING) | STATE_BIT(PEER_REFUSED) | STATE_BIT(PEER_CLOSING),
+    [PEER_JOINING] = STATE_BIT(PEER_REGISTERED) | STATE_BIT(PEER_REFUSED) | STATE_BIT(PEER_CLOSING),
     [PEER_REGISTERED] = STATE_BIT(PEER_CLOSING),
     [PEER_REFUSED] = STATE_BIT(PEER_CLOSING),
     [PEER_CLOSING] = 0,
@@ -107,50 +109,109 @@ static void peer_refuse_version(struct tunnel_peer *peer, const struct wire_regi
     peer_refuse(peer, WIRE_CODE_VERSION, words);
 }
 
-static void peer_answer(struct tunnel_peer *peer, uint16_t version, uint64_t features)
+static void peer_answer(struct tunnel_peer *peer)
 {
     struct tunnel_server *server = peer->server;
-    uint32_t clients = backend_pool_count(server->pool);
+    uint32_t clients = backend_pool_count(server->share->pool);
     struct wire_message message = {
         .type = WIRE_REGISTERED,
-        .registered = {.version = version,
-                       .features = features & WIRE_FEATURES,
-                       .worker_count = 1,
+        .registered = {.version = peer->version,
+                       .features = peer->features,
+                       .worker_count = (uint16_t)server->share->workers,
                        .worker = (uint16_t)server->worker->index,
                        .heartbeat_ms = (uint32_t)(server->settings->heartbeat_ns / MS),
                        .health_timeout_ms = (uint32_t)(server->settings->health_timeout_ns / MS),
                        .probe_ms = PROBE_MS * (1 + clients / PROBE_CLIENTS)}
     };
 
-    memcpy(message.registered.instance, server->instance, WIRE_INSTANCE_SIZE);
+    memcpy(message.registered.instance, server->share->instance, WIRE_INSTANCE_SIZE);
     peer_send(peer, &message);
+}
+
+static int peer_take_offer(struct tunnel_peer *peer, const struct wire_register *reg)
+{
+    size_t size = reg->service_count * sizeof(struct wire_service);
+
+    peer->services = mem_raw(size ? size : 1);
+    if (!peer->services)
+        return -ENOMEM;
+    memcpy(peer->services, reg->services, size);
+    peer->service_count = reg->service_count;
+    peer->features = reg->features & WIRE_FEATURES;
+    return 0;
 }
 
 static void peer_take_register(struct tunnel_peer *peer, const struct wire_register *reg)
 {
-    uint16_t version = wire_version_choose(reg->version_min, reg->version_max);
-    enum wire_code code;
-
-    if (!version) {
+    peer->version = wire_version_choose(reg->version_min, reg->version_max);
+    if (!peer->version) {
         peer_refuse_version(peer, reg);
-        return;
-    }
-    if (!tunnel_server_takes_clients(peer->server)) {
+    } else if (!tunnel_server_takes_clients(peer->server)) {
         peer_refuse(peer, WIRE_CODE_DRAINING, "the server is shutting down");
-        return;
+    } else if (peer_take_offer(peer, reg)) {
+        peer_refuse(peer, WIRE_CODE_NO_MEMORY, wire_code_words(WIRE_CODE_NO_MEMORY));
+    } else {
+        peer_move(peer, PEER_JOINING);
+        tunnel_registrar_join(peer, reg);
     }
-    code = tunnel_member_join(peer, reg);
-    if (code != WIRE_CODE_NONE) {
-        peer_refuse(peer, code, wire_code_words(code));
-        return;
-    }
+}
+
+/* The last that happens to a peer whose connection is gone. */
+static void peer_free(struct tunnel_peer *peer)
+{
+    struct tunnel_server *server = peer->server;
+
+    list_remove(&peer->link);
+    mem_free(peer->services);
+    mem_free(peer);
+    server->peer_count--;
+    tunnel_server_settle(server);
+}
+
+static void peer_refused_by_registrar(struct tunnel_peer *peer)
+{
+    enum wire_code code = peer->ticket.code;
+
+    if (code == WIRE_CODE_MAX_CLIENTS)
+        counter_add(peer->server->worker->counters, COUNTER_LIMIT_MAX_CLIENTS, 1);
+    peer_refuse(peer, code, wire_code_words(code));
+}
+
+static void peer_registered(struct tunnel_peer *peer)
+{
     peer_move(peer, PEER_REGISTERED);
+    tunnel_member_attach(peer->ticket.member, peer);
     counter_add(peer->server->worker->counters, COUNTER_REGISTERED, 1);
-    peer_log(peer, LOG_INFO, "tunnel client registered", REASON_DONE, reg->label);
-    peer->version = version;
-    peer_answer(peer, version, reg->features);
+    peer_log(peer, LOG_INFO, "tunnel client registered", REASON_DONE, peer->ticket.label);
+    peer_answer(peer);
     if (peer->state == PEER_REGISTERED)
         peer_wake_in(peer, peer->server->settings->heartbeat_ns);
+}
+
+/* The connection may have ended meanwhile, or be about to. */
+void tunnel_peer_joined(struct tunnel_peer *peer)
+{
+    if (peer->closed && peer->ticket.member)
+        tunnel_registrar_leave(peer);
+    else if (peer->closed)
+        peer_free(peer);
+    else if (peer->state != PEER_JOINING)
+        return;
+    else if (peer->ticket.member)
+        peer_registered(peer);
+    else
+        peer_refused_by_registrar(peer);
+}
+
+void tunnel_peer_left(struct tunnel_peer *peer)
+{
+    peer_free(peer);
+}
+
+void tunnel_peer_replaced(struct tunnel_peer *peer)
+{
+    if (!peer->closed)
+        tunnel_peer_close(peer, WIRE_CODE_REPLACED, wire_code_words(WIRE_CODE_REPLACED));
 }
 
 /* ---- messages ---- */
@@ -162,7 +223,7 @@ static void peer_take_other(struct tunnel_peer *peer, const struct wire_message 
         break; /* that it came is what counts */
     case WIRE_DRAIN:
         peer_log(peer, LOG_INFO, "tunnel client is leaving", REASON_SHUTDOWN, "drain");
-        tunnel_member_retire(peer->member);
+        tunnel_registrar_retire(peer);
         break;
     case WIRE_UDP_OPENED:
         tunnel_sessions_opened(&peer->sessions, message->session.id);
@@ -371,20 +432,22 @@ static void peer_log_end(struct tunnel_peer *peer, const struct quic_closing *cl
 static void peer_closed(struct quic_connection *quic, const struct quic_closing *closing)
 {
     struct tunnel_peer *peer = peer_of(quic);
-    struct tunnel_server *server = peer->server;
 
-    timer_stop(&server->worker->timers, &peer->timer);
+    timer_stop(&peer->server->worker->timers, &peer->timer);
     tunnel_watch_stop(&peer->watch);
     peer_log_end(peer, closing);
     tunnel_sessions_lost(&peer->sessions);
     if (peer->member)
-        tunnel_member_leave(peer);
+        tunnel_member_detach(peer);
     tunnel_sessions_release(&peer->sessions);
     tunnel_control_release(&peer->control);
-    list_remove(&peer->link);
-    mem_free(peer);
-    server->peer_count--;
-    tunnel_server_settle(server);
+    peer->closed = true;
+    if (peer->state != PEER_CLOSING)
+        peer_move(peer, PEER_CLOSING);
+    if (peer->ticket.state == TICKET_HELD)
+        tunnel_registrar_leave(peer);
+    else if (peer->ticket.state == TICKET_NONE)
+        peer_free(peer);
 }
 
 static const struct quic_events peer_events = {

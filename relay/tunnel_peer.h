@@ -1,11 +1,13 @@
 /* relay/tunnel_peer.h - inside the server's end of a tunnel: the server, its connections (peers),
  * and the registered client instances (members).  Seen by tunnel_server.c, tunnel_peer.c,
- * tunnel_member.c and tunnel_open.c only.
+ * tunnel_member.c, tunnel_registrar.c, tunnel_open.c and tunnel_status.c only.
  *
- * A peer is one QUIC connection, from handshake to closed().  A member is one client instance and
- * owns a list of registered peers; it is in the pool while it has one that takes opens.  A member
- * lives until it has no peer and no session refers to it.
- * Thread: the worker's. */
+ * A server is one worker's part of a [tunnel].  A peer is one QUIC connection, from handshake to
+ * closed(), and its worker's.  A member is one client instance, wherever its connections are: the
+ * registrar (worker 0) makes, lists and ends it; each worker keeps the peers that it has of it.
+ * A peer's ticket goes to the registrar with its registration and with its end, and comes back each
+ * time; the peer waits for it.
+ * Thread: the worker's, except where the registrar is named. */
 #ifndef RELAY_TUNNEL_PEER_H
 #define RELAY_TUNNEL_PEER_H
 
@@ -23,17 +25,13 @@
 struct tunnel_server {
     /* Set by new. */
     struct worker *worker;
+    struct tunnel_share *share;
     const struct tunnel_settings *settings;
     struct tls_context *tls;
-    struct backend_pool *pool;
-    uint8_t instance[WIRE_INSTANCE_SIZE];
     struct quic_endpoint **endpoints; /* one per `listen`; NULL where not open */
     /* Changes while running. */
-    struct list peers, members;
-    struct table instances; /* the members again, by instance */
-    uint64_t instance_seed;
+    struct list peers;
     uint32_t peer_count;
-    uint32_t member_count;   /* in the list */
     uint32_t endpoint_count; /* open, or not idle yet */
     uint8_t state;
     tunnel_idle_fn *idle;
@@ -44,34 +42,69 @@ struct tunnel_server {
 void tunnel_server_settle(struct tunnel_server *server);
 bool tunnel_server_takes_clients(const struct tunnel_server *server);
 
+/* A worker's own part of a member. */
+struct tunnel_post {
+    struct list peers; /* its registered connections here, the newest first */
+};
+
 struct tunnel_member {
     struct member member; /* its name is the identity's */
-    struct tunnel_server *server;
-    struct list link;         /* in the server's */
-    struct table_entry entry; /* in its table of instances */
-    struct list peers;        /* its registered connections */
-    struct wire_service *services;
-    uint32_t service_count;
+    /* Constant after its birth. */
+    struct tunnel_share *share;
     uint8_t instance[WIRE_INSTANCE_SIZE];
     char label[WIRE_NAME_MAX + 1];
-    uint8_t state;
-    bool unused; /* nobody refers to it any more */
+    /* The registrar's. */
+    struct list link;         /* in the share's */
+    struct table_entry entry; /* in its table of instances */
+    struct list tickets;      /* of its connections */
+    bool retired;             /* out of the pool */
+    bool unused;              /* nobody refers to it any more */
+    /* Each worker's own. */
+    struct tunnel_post posts[]; /* by worker */
+};
+
+enum ticket_state {
+    TICKET_NONE,    /* never joined, or left */
+    TICKET_ASKED,   /* with the registrar, to join */
+    TICKET_HELD,    /* joined */
+    TICKET_LEAVING, /* with the registrar, to leave */
+};
+struct tunnel_ticket {
+    struct mail mail, retire_mail, replace_mail;
+    struct tunnel_peer *peer;
+    uint8_t instance[WIRE_INSTANCE_SIZE];
+    char label[WIRE_NAME_MAX + 1];
+    uint8_t slot;
+    /* The registrar's answer. */
+    struct tunnel_member *member;
+    enum wire_code code;
+    /* The registrar's. */
+    struct list link; /* in the member's */
+    bool replaced;
+    /* The peer's. */
+    enum ticket_state state;
+    bool retired;
 };
 
 struct tunnel_peer {
     struct tunnel_server *server;
     struct quic_connection *quic;
-    struct tunnel_member *member; /* once registered */
+    struct tunnel_member *member; /* once registered, until closed() */
     struct list link;             /* in the server's */
-    struct list member_link;      /* in the member's */
+    struct list member_link;      /* in the member's post of this worker */
     struct tunnel_control control;
     struct tunnel_sessions sessions;
     struct tunnel_watch watch;
     struct timer timer;            /* to register; then from heartbeat to heartbeat */
     char name[SETTINGS_NAME_SIZE]; /* the identity, once allowed */
-    uint16_t version;              /* of the protocol, once registered */
-    uint8_t slot;
+    /* As registered. */
+    struct wire_service *services;
+    uint32_t service_count;
+    uint16_t version;
+    uint64_t features;
+    struct tunnel_ticket ticket;
     uint8_t state;
+    bool closed; /* the connection is gone; the ticket has to come back */
 };
 
 /* ---- tunnel_peer.c ---- */
@@ -80,24 +113,38 @@ bool tunnel_peer_accept(struct tunnel_server *server, struct quic_connection *qu
 void tunnel_peer_close(struct tunnel_peer *peer, enum wire_code code, const char *words);
 void tunnel_peer_drain(struct tunnel_peer *peer); /* tells the client that we are leaving */
 
+/* The registrar's answers: ticket.member and ticket.code are set; the ticket is back for good; a
+ * newer connection has taken its slot. */
+void tunnel_peer_joined(struct tunnel_peer *peer);
+void tunnel_peer_left(struct tunnel_peer *peer);
+void tunnel_peer_replaced(struct tunnel_peer *peer);
+
+/* ---- tunnel_registrar.c ---- */
+/* From the peer's worker; the answer may come before the call returns. */
+void tunnel_registrar_join(struct tunnel_peer *peer, const struct wire_register *reg);
+void tunnel_registrar_leave(struct tunnel_peer *peer);
+void tunnel_registrar_retire(struct tunnel_peer *peer); /* its client takes nothing new */
+/* On the registrar: the pool has no use for it any more. */
+void tunnel_registrar_unused(struct tunnel_member *member);
+
 /* ---- tunnel_member.c ---- */
-/* The instance's member, made when there is none, takes the peer; one that it had in the same slot
- * is closed.  0, or a wire_code that refuses. */
-enum wire_code tunnel_member_join(struct tunnel_peer *peer, const struct wire_register *reg);
-void tunnel_member_leave(struct tunnel_peer *peer);      /* its connection is gone */
-void tunnel_member_retire(struct tunnel_member *member); /* takes no opens any more */
+extern const struct member_ops tunnel_member_ops;
+void tunnel_member_attach(struct tunnel_member *member, struct tunnel_peer *peer);
+void tunnel_member_detach(struct tunnel_peer *peer);
 void tunnel_member_suspected(struct tunnel_member *member, bool suspect);
-/* The connection for something new; NULL when there is none. */
-struct tunnel_peer *tunnel_member_peer(const struct tunnel_member *member);
-bool tunnel_member_offers(const struct tunnel_member *member, const char *service,
-                          enum protocol protocol);
+/* This worker's connection for something new; NULL when there is none. */
+struct tunnel_peer *tunnel_member_peer(const struct tunnel_member *member,
+                                       const struct worker *worker);
+bool tunnel_peer_offers(const struct tunnel_peer *peer, const char *service,
+                        enum protocol protocol);
 static inline struct tunnel_member *tunnel_member_of(struct member *member)
 {
     return container_of(member, struct tunnel_member, member);
 }
 
 /* ---- tunnel_open.c ---- */
-int tunnel_open_start(struct tunnel_member *member, struct open_request *request) MUST_CHECK;
+int tunnel_open_start(struct tunnel_member *member, struct worker *worker,
+                      struct open_request *request) MUST_CHECK;
 void tunnel_open_cancel(struct open_request *request);
 
 #endif

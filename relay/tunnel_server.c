@@ -65,11 +65,18 @@ static void server_stop_endpoints(struct tunnel_server *server)
         }
 }
 
+/* The registrar's worker also waits for the members, which are all workers'. */
+static bool server_members_left(const struct tunnel_server *server)
+{
+    return server->worker->index == 0 && server->share->member_count;
+}
+
 static void server_settled(struct task *task)
 {
     struct tunnel_server *server = container_of(task, struct tunnel_server, settling);
 
-    if (server->state == SERVER_STOPPING_PEERS && !server->peer_count && !server->member_count)
+    if (server->state == SERVER_STOPPING_PEERS && !server->peer_count &&
+        !server_members_left(server))
         server_stop_endpoints(server);
     if (server->state == SERVER_STOPPING_ENDPOINTS && !server->endpoint_count) {
         server_move(server, SERVER_STOPPED);
@@ -139,12 +146,13 @@ static void server_config(const struct tunnel_settings *settings, struct quic_co
 }
 
 static int server_listen(struct tunnel_server *server, uint32_t index,
-                         const struct quic_acceptor *acceptor, char *error, size_t error_size)
+                         struct quic_acceptor *acceptor, char *error, size_t error_size)
 {
     const struct addr *addr = &server->settings->listen.items[index];
     char text[ADDR_TEXT_SIZE];
     int failed;
 
+    acceptor->port = server->share->ports[index];
     server->endpoints[index] = quic_listen(server->worker, addr, acceptor, &failed);
     if (server->endpoints[index]) {
         server->endpoint_count++;
@@ -183,22 +191,16 @@ static bool server_load_tls(struct tunnel_server *server, char *error, size_t er
 static bool server_make_parts(struct tunnel_server *server, char *error, size_t error_size)
 {
     const struct tunnel_settings *settings = server->settings;
-    size_t size = (settings->listen.count + 1) * sizeof(struct quic_endpoint *);
 
-    server->endpoints = mem_new(size);
-    server->pool = backend_pool_new(&(struct pool_options){.name = settings->name,
-                                                           .balance = settings->balance,
-                                                           .owner = server->worker,
-                                                           .workers = server->worker->index + 1});
-    if (server->endpoints && server->pool && !table_init(&server->instances))
+    server->endpoints = mem_new((settings->listen.count + 1) * sizeof(struct quic_endpoint *));
+    if (server->endpoints)
         return true;
     snprintf(error, error_size, "[tunnel %s] %s", settings->name, reason_text(REASON_NO_MEMORY));
     return false;
 }
 
-struct tunnel_server *tunnel_server_new(struct worker *worker,
-                                        const struct tunnel_settings *settings, char *error,
-                                        size_t error_size)
+struct tunnel_server *tunnel_server_new(struct worker *worker, struct tunnel_share *share,
+                                        char *error, size_t error_size)
 {
     struct tunnel_server *server = mem_new(sizeof(*server));
 
@@ -207,12 +209,11 @@ struct tunnel_server *tunnel_server_new(struct worker *worker,
         return NULL;
     }
     server->worker = worker;
-    server->settings = settings;
+    server->share = share;
+    server->settings = share->settings;
     list_init(&server->peers);
-    list_init(&server->members);
     task_init(&server->settling, server_settled);
-    worker->os->random(worker->os, server->instance, sizeof(server->instance));
-    worker->os->random(worker->os, &server->instance_seed, sizeof(server->instance_seed));
+    share->by_worker[worker->index] = server;
     if (!server_make_parts(server, error, error_size) ||
         !server_load_tls(server, error, error_size))
         tunnel_server_free(&server);
@@ -227,23 +228,13 @@ void tunnel_server_free(struct tunnel_server **server)
         return;
     must(!s->peer_count);
     task_cancel(&s->settling);
-    backend_pool_free(&s->pool);
     tls_context_free(&s->tls);
     mem_free(s->endpoints);
-    table_release(&s->instances);
     mem_free(s);
     *server = NULL;
 }
 
 struct backend_pool *tunnel_server_pool(struct tunnel_server *server)
 {
-    return server->pool;
-}
-
-int tunnel_server_addr(const struct tunnel_server *server, uint32_t index, struct addr *addr)
-{
-    if (index >= server->settings->listen.count || !server->endpoints[index])
-        return -ENOENT;
-    quic_endpoint_addr(server->endpoints[index], addr);
-    return 0;
+    return server->share->pool;
 }

@@ -6,21 +6,44 @@
 #define RELAY_TUNNEL_SERVER_H
 
 #include "balancer/balancer.h"
+#include "core/list.h"
+#include "core/table.h"
 #include "core/worker.h"
 #include "relay/settings.h"
+#include "relay/tunnel_wire.h"
 
 struct tunnel_server;
 struct status;
+/* What the tunnel servers of all workers that stand for one [tunnel] share. */
+struct tunnel_share {
+    /* Set by open. */
+    const struct tunnel_settings *settings; /* borrowed until close */
+    uint32_t workers;
+    struct quic_port **ports; /* by `listen` */
+    uint8_t instance[WIRE_INSTANCE_SIZE];
+    struct backend_pool *pool; /* the registrar's to change */
+    /* Set by the servers' new, constant while any runs. */
+    struct tunnel_server *by_worker[SETTINGS_WORKERS_MAX];
+    /* The registrar's, who is worker 0: client instances, whichever worker has their connections.
+     */
+    struct list members;
+    struct table instances; /* the members again */
+    uint64_t instance_seed;
+    uint32_t member_count; /* in the list */
+};
+/* workers: borrowed until close.  0 or -errno, and a sentence; then nothing stays open. */
+int tunnel_share_open(struct tunnel_share *share, struct os *os,
+                      const struct tunnel_settings *settings, struct worker *const *workers,
+                      uint32_t count, char *error, size_t error_size) MUST_CHECK;
+void tunnel_share_close(struct tunnel_share *share);
+
 typedef void tunnel_idle_fn(void *context);
 
-/* settings: borrowed until free.  NULL: error is a sentence. */
-struct tunnel_server *tunnel_server_new(struct worker *worker,
-                                        const struct tunnel_settings *settings, char *error,
-                                        size_t error_size) MUST_CHECK;
+/* share: borrowed until free.  NULL: error is a sentence. */
+struct tunnel_server *tunnel_server_new(struct worker *worker, struct tunnel_share *share,
+                                        char *error, size_t error_size) MUST_CHECK;
 int tunnel_server_start(struct tunnel_server *server, char *error, size_t error_size) MUST_CHECK;
 struct backend_pool *tunnel_server_pool(struct tunnel_server *server); /* lives until free */
-/* Of its index-th `listen`, as bound.  0 or -ENOENT. */
-int tunnel_server_addr(const struct tunnel_server *server, uint32_t index, struct addr *addr);
 /* Takes no new clients and tells those it has that it is leaving; what is open goes on. */
 void tunnel_server_drain(struct tunnel_server *server);
 /* Closes every client; idle is called once, later, when nothing is left.  Sessions that were on its

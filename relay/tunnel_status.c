@@ -72,7 +72,8 @@ int tunnel_client_status(const struct tunnel_client *client, struct status *stat
     int rc = 0;
 
     for (struct list *at = client->links.next; !rc && at != &client->links; at = at->next)
-        rc = link_status(container_of(at, struct tunnel_link, link), status);
+        if (!tunnel_link_rests(container_of(at, struct tunnel_link, link)))
+            rc = link_status(container_of(at, struct tunnel_link, link), status);
     status->services_active += tunnel_client_active(client);
     return rc;
 }

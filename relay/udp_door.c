@@ -73,16 +73,14 @@ static void udp_door_sender_idle(void *context)
     udp_door_settle(door);
 }
 
-int udp_door_open(struct udp_door *door, struct worker *worker, const struct addr *addr,
+int udp_door_open(struct udp_door *door, struct worker *worker, int fd,
                   struct udp_sessions *sessions)
 {
     int error;
 
     door->worker = worker;
     door->sessions = sessions;
-    door->fd = sock_udp_bind(worker->os, addr, addr_is_wildcard(addr), false);
-    if (door->fd < 0)
-        return door->fd;
+    door->fd = fd;
     error = worker->os->local_addr(worker->os, door->fd, &door->addr);
     if (error)
         goto close_fd;

@@ -25,8 +25,9 @@ struct udp_door {
     struct task task;
 };
 
-/* closed and context are set by the owner before.  0 or -errno: nothing follows then. */
-int udp_door_open(struct udp_door *door, struct worker *worker, const struct addr *addr,
+/* closed and context are set by the owner before.  fd is bound; taken, on failure too.  0 or
+ * -errno: nothing follows then. */
+int udp_door_open(struct udp_door *door, struct worker *worker, int fd,
                   struct udp_sessions *sessions) MUST_CHECK;
 void udp_door_close(struct udp_door *door);
 

@@ -174,6 +174,7 @@ static void udp_session_closed(struct datagram_end *end, enum reason reason)
     member_drop(session->member, sessions->options.worker);
     mem_free(session);
     sessions->count--;
+    atomic_fetch_sub(sessions->options.open, 1);
     udp_sessions_settle(sessions);
 }
 
@@ -194,13 +195,17 @@ static struct datagram_end *udp_session_ask(struct udp_sessions *sessions,
                                        .port = addr_port(arrival->local),
                                        .service = sessions->options.service};
     struct worker *worker = sessions->options.worker;
-    struct pick pick = {.worker = worker, .source = arrival->source};
+    struct pick pick = {.worker = worker, .source = arrival->source, .here = true};
 
     while (pick.tried_count <= sessions->options.retries) {
         enum reason reason;
         struct datagram_end *far;
 
         *member = choice_pick(sessions->options.pool, &pick);
+        if (!*member && pick.here) {
+            pick.here = false;
+            continue;
+        }
         if (!*member)
             return NULL;
         far = (*member)->ops->open_datagrams(*member, worker, &request, &reason);
@@ -243,7 +248,7 @@ static enum reason udp_sessions_admit(struct udp_sessions *sessions,
 
     if (reason != REASON_DONE)
         return reason;
-    if (sessions->count >= sessions->options.max) {
+    if (atomic_load(sessions->options.open) >= sessions->options.max) {
         counter_add(counters, COUNTER_LIMIT_UDP_SESSIONS, 1);
         return REASON_LIMIT;
     }
@@ -288,11 +293,12 @@ static struct udp_session *udp_session_new(struct udp_sessions *sessions,
     session->sender = arrival->sender;
     session->source = *arrival->source;
     session->local = *arrival->local;
-    session->id = ++*sessions->options.next_id;
+    session->id = *sessions->options.next_id += sessions->options.id_step;
     session->began_ns = sessions->options.worker->now_ns;
     list_init(&session->link);
     table_insert(&sessions->table, &session->entry, hash);
     sessions->count++;
+    atomic_fetch_add(sessions->options.open, 1);
     sessions->total++;
     counter_add(sessions->options.worker->counters, COUNTER_UDP_SESSIONS, 1);
     return session;

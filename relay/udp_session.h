@@ -18,8 +18,10 @@
 struct udp_sessions_options {
     struct worker *worker;
     struct backend_pool *pool;
-    struct gate *gate; /* borrowed until release, like next_id */
-    uint64_t *next_id; /* the listener's, for sessions of all kinds */
+    struct gate *gate;      /* borrowed until release, like next_id */
+    uint64_t *next_id;      /* the listener's, for sessions of all kinds */
+    uint32_t id_step;       /* from one id to the next */
+    _Atomic uint32_t *open; /* sessions of all workers, that `max` counts */
     const char *listener, *service;
     uint64_t timeout_ns;
     uint32_t max, max_per_source, retries;

@@ -13,13 +13,14 @@ import time
 from ends import (LOOPBACK, DatagramService, DatagramUser, Service, connect, echo, echo_once,
                   free_port, is_served, keyed, receive_all)
 from lab import Skip, scenario, until
+import stages
 from stages import PROCESS, direct
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 
 
 def config(listener, backend, process=PROCESS, log="level = debug\n"):
-    return (f"[server]\n{process}[log]\n{log}[listener web]\nbackend = web\n{listener}"
+    return (f"[server]\nworkers = {stages.workers}\n{process}[log]\n{log}[listener web]\nbackend = web\n{listener}"
             f"[backend web]\n{backend}")
 
 
@@ -34,8 +35,8 @@ def say(address, *parts, source=None):
     """Says the parts one by one, each in a segment of its own; the answer, or None for a reset."""
     with connect(address) if not source else socket.create_connection(
             (address.rsplit(":", 1)[0], int(address.rsplit(":", 1)[1])), 15, (source, 0)) as user:
-        user.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
+            user.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for part in parts:
                 user.sendall(part)
             user.shutdown(socket.SHUT_WR)

@@ -5,6 +5,7 @@ from ends import LOOPBACK, free_port
 from lab import REGISTERED
 
 PROCESS = "drain_timeout = 5s\n"
+workers = 1  # of each program; workers.py plays with more
 
 
 class Stage:
@@ -20,7 +21,7 @@ class Stage:
 
 def direct_config(address, targets, listener="", backend="", process=PROCESS):
     servers = "".join(f"server = {target}\n" for target in targets)
-    return (f"[server]\n{process}[log]\nlevel = debug\n"
+    return (f"[server]\nworkers = {workers}\n{process}[log]\nlevel = debug\n"
             f"[listener web]\nbind = {address}\nbackend = web\n{listener}"
             f"[backend web]\n{servers}{backend}")
 
@@ -31,7 +32,7 @@ def direct(lab, *targets, **options):
 
 
 def server_config(address, dial, tunnel="", listener="", process=PROCESS, allow="client, client-*"):
-    return (f"[server]\n{process}[log]\nlevel = debug\n"
+    return (f"[server]\nworkers = {workers}\n{process}[log]\nlevel = debug\n"
             f"[tls edge]\ncert = server.crt\nkey = server.key\nca = ca.crt\n"
             f"[tunnel pods]\nlisten = {dial}\ntls = edge\nauth = mtls\nallow = {allow}\n{tunnel}"
             f"[listener web]\nbind = {address}\nbackend = pods\n{listener}")
@@ -41,7 +42,7 @@ def client_config(dial, target, name="client", service="", client="", server_nam
                   ca="ca.crt", process=PROCESS, tls=None):
     if tls is None:
         tls = f"cert = {name}.crt\nkey = {name}.key\n"
-    return (f"[client]\n{process}server = {dial} name={server_name}\ntls = edge\n{client}"
+    return (f"[client]\nworkers = {workers}\n{process}server = {dial} name={server_name}\ntls = edge\n{client}"
             f"[log]\nlevel = debug\n"
             f"[tls edge]\n{tls}ca = {ca}\n"
             f"[service default]\ntarget = {target}\n{service}")
@@ -57,13 +58,15 @@ def tunnel_server(lab, name="server", certs=True, **options):
 
 
 def tunnel_client(lab, dial, target, name="client", **options):
+    """With a connection to each worker of the server."""
     program = lab.start(name, client_config(dial, target, name=name, **options))
+    program.await_line(REGISTERED, workers)
     return program.ready(REGISTERED)
 
 
 def tunnel(lab, target, tunnel="", listener="", service="", process=PROCESS):
     stage, dial = tunnel_server(lab, tunnel=tunnel, listener=listener, process=process)
     stage.client = tunnel_client(lab, dial, target, service=service)
-    stage.server.await_line(REGISTERED)
+    stage.server.await_line(REGISTERED, workers)
     stage.server.descriptors = stage.server.count_descriptors()
     return stage

@@ -1,4 +1,6 @@
 /* A relay between sockets: one host each for users, relay and services. */
+#include <stdio.h>
+
 #include "tests/sim/kernel.h"
 #include "tests/sim/scenario.h"
 
@@ -27,7 +29,7 @@ enum { SERVICE_PORTS = 8000 };
     "[listener l" port "]\nbind = 10.0.0.1:" port "\nbackend = b" port "\nzero_copy = yes\n"
 
 static const char configuration[] =
-    "[server]\nworkers = 1\ndrain_timeout = 5s\n"
+    "[server]\nworkers = %u\ndrain_timeout = 5s\n"
     "[backend b0]\nserver = 10.0.2.1:8080\n"
     "[backend b1]\nserver = service.example:8081\n"
     "[backend b2]\nserver = 10.0.2.1:8082\n"
@@ -60,6 +62,7 @@ struct direct {
 static void direct_build(struct direct *direct, const struct sim_options *options)
 {
     struct sim_options own = *options;
+    char text[sizeof(configuration)];
     struct sim *sim;
 
     own.tight |= !own.calm && options->seed % 8 == 0;
@@ -74,7 +77,8 @@ static void direct_build(struct direct *direct, const struct sim_options *option
             sim_service(direct->services, doors[i].kind, (uint16_t)(SERVICE_PORTS + doors[i].port));
     }
     direct->visitors.rough = options->fail_op || options->fail_alloc || own.tight;
-    station_start(&direct->station, sim, direct->relay, configuration);
+    snprintf(text, sizeof(text), configuration, scenario_workers(sim));
+    station_start(&direct->station, sim, direct->relay, text);
     sim_run(sim, SIM_SECOND);
 }
 

@@ -10,6 +10,7 @@
 
 enum {
     SIM_HOSTS = 8,
+    SIM_WORKERS = 4, /* of a host */
     SIM_ADDRESSES = 4,
     SIM_NAMES = 16,
     SIM_FD_BASE = 1 << 20, /* no descriptor of the real kernel */
@@ -195,7 +196,8 @@ struct sim_host {
     struct list bound;
     struct addr outer; /* length 0: no NAT */
     uint16_t outer_shift;
-    struct sim_machine *machine;
+    struct sim_machine *machines[SIM_WORKERS]; /* by worker */
+    uint32_t machine_count;
 };
 
 struct sim {

@@ -28,7 +28,7 @@ static void server_vanish(struct tunnel *tunnel)
         tunnel->clients[i].registered = false;
     }
     station_stop(&tunnel->server);
-    sim_worker_release(tunnel->server_host);
+    sim_workers_release(tunnel->server_host);
     for (uint32_t i = 0; i < tunnel->client_count; i++)
         tunnel_cut(tunnel, i, false);
 }

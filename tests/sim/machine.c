@@ -20,9 +20,9 @@ struct worker *sim_worker(struct sim_host *host)
                                      .counters = &machine->counters,
                                      .log = log_source_new(host->sim->log),
                                      .resolver = &host->sim->resolver,
-                                     .index = 0};
+                                     .index = host->machine_count};
 
-    must(!host->machine);
+    must(host->machine_count < SIM_WORKERS);
     if (host->sim->options.tight)
         options.limits.count[POOL_MEDIUM] = 64 + (uint32_t)sim_random(host->sim, 32);
     machine->sim = host->sim;
@@ -32,16 +32,17 @@ struct worker *sim_worker(struct sim_host *host)
         free(machine);
         return NULL;
     }
-    host->machine = machine;
+    host->machines[host->machine_count++] = machine;
     return &machine->worker;
 }
 
-void sim_worker_release(struct sim_host *host)
+void sim_workers_release(struct sim_host *host)
 {
     bool calm = host->sim->options.calm;
 
     host->sim->options.calm = true; /* nothing comes late while the clock stands */
-    machine_free(&host->machine);
+    while (host->machine_count)
+        machine_free(&host->machines[--host->machine_count]);
     host->sim->options.calm = calm;
 }
 

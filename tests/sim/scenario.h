@@ -9,6 +9,7 @@
 
 #include "tests/sim/sim.h"
 
+struct crew;
 struct relay;
 struct settings;
 
@@ -31,13 +32,21 @@ struct sim_verdict scenario_client_lost(const struct sim_options *options);
 struct station {
     struct sim *sim;
     struct sim_host *host;
-    struct worker *worker;
     struct settings *settings;
-    struct relay *relay; /* NULL when it could not be started */
-    bool registered, ended;
+    struct crew *crew;
+    struct station_relay {
+        struct station *station;
+        struct worker *worker;
+        struct relay *relay;
+        bool drained, ended;
+    } relays[4];    /* by worker */
+    uint32_t count; /* of workers; 0 when it could not be started */
+    bool registered;
 };
-/* Reads the configuration and starts it.  A failure without a fault that was asked for is a
- * violation. */
+/* Workers of a host, by the seed: one, two or four. */
+uint32_t scenario_workers(const struct sim *sim);
+/* Reads the configuration and starts it on as many workers as it says.  A failure without a fault
+ * that was asked for is a violation. */
 void station_start(struct station *station, struct sim *sim, struct sim_host *host,
                    const char *text);
 /* Stops (or drains) and runs the world until it has ended, then frees all. */

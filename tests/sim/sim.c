@@ -148,21 +148,32 @@ uint64_t sim_now(const struct sim *sim)
     return sim->now_ns;
 }
 
-/* One turn of each runnable machine, beginning with any of them.  Whether one ran. */
+/* One turn of each runnable machine of a host, beginning with any of them.  Whether one ran. */
+static bool host_turn(struct sim *sim, struct sim_host *host)
+{
+    uint32_t count = host->machine_count;
+    uint32_t first = count > 1 ? (uint32_t)sim_random(sim, count) : 0;
+    bool ran = false;
+
+    for (uint32_t i = 0; i < count; i++) {
+        struct sim_machine *machine = host->machines[(first + i) % count];
+
+        if (machine_wakes_at(machine) > sim->now_ns)
+            continue;
+        machine_turn(machine);
+        sim->now_ns += sim->options.calm ? SIM_US : SIM_US + sim_random(sim, 5 * SIM_US);
+        ran = true;
+    }
+    return ran;
+}
+
 static bool machines_turn(struct sim *sim)
 {
     uint32_t first = (uint32_t)sim_random(sim, sim->host_count);
     bool ran = false;
 
-    for (uint32_t i = 0; i < sim->host_count; i++) {
-        struct sim_host *host = &sim->hosts[(first + i) % sim->host_count];
-
-        if (!host->machine || machine_wakes_at(host->machine) > sim->now_ns)
-            continue;
-        machine_turn(host->machine);
-        sim->now_ns += sim->options.calm ? SIM_US : SIM_US + sim_random(sim, 5 * SIM_US);
-        ran = true;
-    }
+    for (uint32_t i = 0; i < sim->host_count; i++)
+        ran |= host_turn(sim, &sim->hosts[(first + i) % sim->host_count]);
     return ran;
 }
 
@@ -170,12 +181,13 @@ static uint64_t next_ns(const struct sim *sim)
 {
     uint64_t next = sim->event_count ? sim->events[0].at_ns : UINT64_MAX;
 
-    for (uint32_t i = 0; i < sim->host_count; i++) {
-        uint64_t at = sim->hosts[i].machine ? machine_wakes_at(sim->hosts[i].machine) : UINT64_MAX;
+    for (uint32_t i = 0; i < sim->host_count; i++)
+        for (uint32_t k = 0; k < sim->hosts[i].machine_count; k++) {
+            uint64_t at = machine_wakes_at(sim->hosts[i].machines[k]);
 
-        if (at < next)
-            next = at;
-    }
+            if (at < next)
+                next = at;
+        }
     return next;
 }
 
@@ -343,7 +355,7 @@ struct sim_verdict sim_close(struct sim **handle)
     *handle = NULL;
     sim->options.calm = true; /* nothing comes late any more */
     for (uint32_t i = 0; i < sim->host_count; i++)
-        machine_free(&sim->hosts[i].machine);
+        sim_workers_release(&sim->hosts[i]);
     sim_users_free(sim);
     sim_services_free(sim);
     sim->fault_met |= mem_failed();

@@ -81,10 +81,10 @@ struct sim_host *sim_host(struct sim *sim, const char *name, const char *address
 void sim_host_address(struct sim_host *host, const char *address);
 void sim_host_descriptors(struct sim_host *host, uint32_t limit); /* beyond it: -EMFILE */
 struct os *sim_os(struct sim_host *host);
-/* A worker with its ring, pools and log on that host; NULL when an allocation or operation that it
- * needs was made to fail.  sim_close releases it; it must be idle then. */
+/* One more worker (of four) with its ring, pools and log on that host; NULL when an allocation or
+ * operation that it needs was made to fail.  sim_close releases it; it must be idle then. */
 struct worker *sim_worker(struct sim_host *host);
-void sim_worker_release(struct sim_host *host); /* idle; the host may then have another */
+void sim_workers_release(struct sim_host *host); /* idle; the host may then have others */
 void sim_name(struct sim *sim, const char *host_name, const char *address); /* for the resolver */
 /* Both directions between two hosts. */
 void sim_weather(struct sim_host *a, struct sim_host *b, const struct sim_weather *weather);

@@ -149,26 +149,37 @@ int sim_bind(struct sim_socket *socket, const struct addr *addr)
     return 0;
 }
 
-/* Connected sockets come before wildcards; equal ones of a reuse-port group share by chance. */
+/* How well a socket fits; -1: not at all.  Connected ones come before wildcards. */
+static int bound_score(const struct sim_socket *socket, enum sim_kind kind,
+                       const struct addr *local, const struct addr *peer)
+{
+    if (socket->kind != kind || !overlaps(socket, local))
+        return -1;
+    if (socket->peer.length && !addr_equal(&socket->peer, peer))
+        return -1;
+    return !addr_is_wildcard(&socket->local) + (socket->peer.length ? 2 : 0);
+}
+
+/* Equal ones are a reuse-port group: the peer's address picks one of them, as long as they are the
+ * same ones.  Filters are not modelled, so what is for another worker has to be handed over. */
 struct sim_socket *sim_bound(struct sim_host *host, enum sim_kind kind, const struct addr *local,
                              const struct addr *peer)
 {
-    struct sim_socket *best = NULL;
-    int best_score = -1;
+    struct sim_socket *fitting[SIM_WORKERS];
+    uint32_t count = 0;
+    int best = 0;
 
     for (struct list *node = host->bound.next; node != &host->bound; node = node->next) {
         struct sim_socket *socket = container_of(node, struct sim_socket, bound_link);
-        int score = !addr_is_wildcard(&socket->local);
+        int score = bound_score(socket, kind, local, peer);
 
-        if (socket->kind != kind || !overlaps(socket, local))
+        if (score > best)
+            count = 0;
+        if (score < best)
             continue;
-        if (socket->peer.length && !addr_equal(&socket->peer, peer))
-            continue;
-        score += socket->peer.length ? 2 : 0;
-        if (score > best_score || (score == best_score && sim_draw(host->sim) % 2)) {
-            best = socket;
-            best_score = score;
-        }
+        best = score;
+        must(count < SIM_WORKERS);
+        fitting[count++] = socket;
     }
-    return best;
+    return count ? fitting[count > 1 ? addr_hash(peer, host->sim->options.seed) % count : 0] : NULL;
 }

@@ -19,18 +19,37 @@ static void station_failed(struct station *station, const char *what, const char
         sim_fault(station->sim, "%s: %s: %s", station->host->name, what, error);
 }
 
+uint32_t scenario_workers(const struct sim *sim)
+{
+    return 1u << sim->options.seed % 3;
+}
+
 static void station_ended(void *context)
 {
-    struct station *station = context;
+    struct station_relay *relay = context;
 
-    station->ended = true;
+    relay->ended = true;
+}
+
+/* As the program does it: none stops before all are drained. */
+static void station_drained(void *context)
+{
+    struct station_relay *relay = context;
+    struct station *station = relay->station;
+
+    relay->drained = true;
+    for (uint32_t i = 0; i < station->count; i++)
+        if (!station->relays[i].drained)
+            return;
+    for (uint32_t i = 0; i < station->count; i++)
+        relay_stop(station->relays[i].relay);
 }
 
 static void station_registered(void *context)
 {
-    struct station *station = context;
+    struct station_relay *relay = context;
 
-    station->registered = true;
+    relay->station->registered = true;
 }
 
 static struct settings *settings_read(struct station *station, const char *text)
@@ -49,47 +68,108 @@ static struct settings *settings_read(struct station *station, const char *text)
     return settings;
 }
 
-void station_start(struct station *station, struct sim *sim, struct sim_host *host,
-                   const char *text)
+static bool station_make_relay(struct station *station, struct station_relay *relay)
 {
-    struct relay_options options = {
-        .ended = station_ended, .registered = station_registered, .context = station};
+    struct relay_options options = {.worker = relay->worker,
+                                    .crew = station->crew,
+                                    .ended = station_ended,
+                                    .drained = station_drained,
+                                    .registered = station_registered,
+                                    .context = relay};
     char error[512] = "";
 
-    *station = (struct station){.sim = sim, .host = host, .worker = sim_worker(host)};
-    if (!station->worker) {
-        station_failed(station, "worker", "no memory or operation for it");
-        return;
-    }
-    station->settings = settings_read(station, text);
-    if (!station->settings)
-        return;
-    options.worker = station->worker;
-    options.settings = station->settings;
-    station->relay = relay_new(&options, error, sizeof(error));
-    if (!station->relay || relay_start(station->relay, error, sizeof(error)) < 0) {
+    relay->station = station;
+    relay->relay = relay_new(&options, error, sizeof(error));
+    if (!relay->relay)
         station_failed(station, "relay", error);
-        station_stop(station);
+    return relay->relay;
+}
+
+static bool station_make(struct station *station)
+{
+    uint32_t count = station->settings->process.workers;
+    struct worker *workers[ARRAY_COUNT(station->relays)];
+    char error[512] = "";
+    int failed;
+
+    for (uint32_t i = 0; i < count; i++) {
+        station->relays[i].worker = workers[i] = sim_worker(station->host);
+        if (!station->relays[i].worker) {
+            station_failed(station, "worker", "no memory or operation for it");
+            return false;
+        }
+    }
+    station->crew = crew_new(sim_os(station->host), station->settings, workers, count, &failed,
+                             error, sizeof(error));
+    if (!station->crew) {
+        station_failed(station, "crew", error);
+        return false;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        if (!station_make_relay(station, &station->relays[i]))
+            return false;
+    return true;
+}
+
+static void station_free(struct station *station)
+{
+    for (uint32_t i = 0; i < ARRAY_COUNT(station->relays); i++)
+        relay_free(&station->relays[i].relay);
+    crew_free(&station->crew);
+    settings_free(&station->settings);
+    station->count = 0;
+}
+
+/* One that cannot start takes the others with it. */
+static void station_begin(struct station *station)
+{
+    char error[512] = "";
+
+    while (station->count < station->settings->process.workers) {
+        struct relay *relay = station->relays[station->count++].relay;
+
+        if (relay_start(relay, error, sizeof(error)) < 0) {
+            station_failed(station, "relay", error);
+            station_stop(station);
+            return;
+        }
     }
 }
 
+void station_start(struct station *station, struct sim *sim, struct sim_host *host,
+                   const char *text)
+{
+    *station = (struct station){.sim = sim, .host = host};
+    station->settings = settings_read(station, text);
+    if (station->settings && station_make(station))
+        station_begin(station);
+    else
+        station_free(station);
+}
+
+/* What one has sent is the other's to receive. */
 static bool station_has_ended(void *context)
 {
-    return ((struct station *)context)->ended;
+    const struct station *station = context;
+
+    for (uint32_t i = 0; i < station->count; i++)
+        if (!station->relays[i].ended || atomic_load(&station->relays[i].worker->mailbox))
+            return false;
+    return true;
 }
 
 void station_stop(struct station *station)
 {
-    if (station->relay) {
-        if (sim_random(station->sim, 2))
-            relay_drain(station->relay);
+    bool drains = station->count && sim_random(station->sim, 2);
+
+    for (uint32_t i = 0; i < station->count; i++)
+        if (drains)
+            relay_drain(station->relays[i].relay);
         else
-            relay_stop(station->relay);
-        if (!sim_run_until(station->sim, STOP_NS, station_has_ended, station))
-            sim_fault(station->sim, "%s: the relay does not end", station->host->name);
-    }
-    relay_free(&station->relay);
-    settings_free(&station->settings);
+            relay_stop(station->relays[i].relay);
+    if (!sim_run_until(station->sim, STOP_NS, station_has_ended, station))
+        sim_fault(station->sim, "%s: the relay does not end", station->host->name);
+    station_free(station);
 }
 
 /* ---- visitors ---- */

@@ -22,16 +22,16 @@ const struct door tunnel_doors[TUNNEL_DOORS] = {
 enum { SERVICE_PORTS = 8000, TEXT_SIZE = 4096 };
 
 /* ---- configurations ---- */
-static void server_text(char text[TEXT_SIZE], bool narrow)
+static void server_text(char text[TEXT_SIZE], uint32_t workers, bool narrow)
 {
     const char *folder = papers();
     int at = snprintf(
         text, TEXT_SIZE,
-        "[server]\nworkers = 1\ndrain_timeout = 5s\n[tls edge]\n"
+        "[server]\nworkers = %u\ndrain_timeout = 5s\n[tls edge]\n"
         "cert = %s/server.crt\nkey = %s/server.key\nca = %s/ca.crt\n"
         "[tunnel pods]\nlisten = 10.0.0.1:8443\ntls = edge\nauth = mtls\n"
         "allow = pod-*.example\nopen_timeout = 2s\n%s",
-        folder, folder, folder,
+        workers, folder, folder, folder,
         narrow ? "stream_window = 64k\nstream_window_max = 128k\nconnection_window_max = 256k\n"
                : "");
 
@@ -43,14 +43,14 @@ static void server_text(char text[TEXT_SIZE], bool narrow)
                                                             : "");
 }
 
-static void client_text(char text[TEXT_SIZE], uint32_t number)
+static void client_text(char text[TEXT_SIZE], uint32_t workers, uint32_t number)
 {
     const char *folder = papers();
     int at = snprintf(text, TEXT_SIZE,
-                      "[client]\nid = client-%u\ndrain_timeout = 5s\n"
+                      "[client]\nid = client-%u\nworkers = %u\ndrain_timeout = 5s\n"
                       "server = tunnel.example:8443 name=qmux-server\ntls = edge\n[tls edge]\n"
                       "cert = %s/pod-%u.crt\nkey = %s/pod-%u.key\nca = %s/ca.crt\n",
-                      number, folder, number, folder, number, folder);
+                      number, workers, folder, number, folder, number, folder);
 
     for (uint32_t i = 0; i < TUNNEL_DOORS; i++)
         at += snprintf(text + at, TEXT_SIZE - (size_t)at, "[service s%u]\ntarget = 10.0.2.1:%u\n",
@@ -88,7 +88,7 @@ static void clients_build(struct tunnel *tunnel)
         if (!tunnel->sim->options.calm)
             sim_weather(host, tunnel->server_host, &weather);
         sim_nat(host, outer[i]);
-        client_text(text, i + 1);
+        client_text(text, scenario_workers(tunnel->sim), i + 1);
         station_start(&tunnel->clients[i], tunnel->sim, host, text);
     }
 }
@@ -121,7 +121,7 @@ void tunnel_start_server(struct tunnel *tunnel)
 {
     char text[TEXT_SIZE];
 
-    server_text(text, sim_random(tunnel->sim, 2));
+    server_text(text, scenario_workers(tunnel->sim), sim_random(tunnel->sim, 2));
     station_start(&tunnel->server, tunnel->sim, tunnel->server_host, text);
 }
 

@@ -504,6 +504,32 @@ static void fake_endpoint_idle(struct task *task)
     idle(context);
 }
 
+struct quic_port {
+    struct addr addr;
+};
+
+struct quic_port *quic_port_bind(struct os *os, const struct addr *addr, uint32_t workers,
+                                 int *error)
+{
+    struct quic_port *port = mem_new(sizeof(*port));
+
+    must(port);
+    port->addr = *addr;
+    *error = 0;
+    return port;
+}
+
+void quic_port_addr(const struct quic_port *port, struct addr *addr)
+{
+    *addr = port->addr;
+}
+
+void quic_port_free(struct quic_port **port)
+{
+    mem_free(*port);
+    *port = NULL;
+}
+
 struct quic_endpoint *quic_listen(struct worker *worker, const struct addr *addr,
                                   const struct quic_acceptor *acceptor, int *error)
 {

@@ -16,6 +16,7 @@ static struct scene {
     struct tls_settings tls;
     struct settings settings;
     struct client_server upstream;
+    struct client_share share;
     struct tunnel_client *client;
     struct quic_endpoint *endpoint;
     uint32_t registered;
@@ -58,8 +59,10 @@ static bool scene_open(void)
     struct pool_limits limits = {
         {256, 64, 4}
     };
-    struct tunnel_client_options options = {
-        .worker = &scene.worker, .settings = &scene.settings, .registered = scene_registered};
+    struct tunnel_client_options options = {.worker = &scene.worker,
+                                            .settings = &scene.settings,
+                                            .share = &scene.share,
+                                            .registered = scene_registered};
 
     memset(&scene, 0, sizeof(scene));
     must(tls_global_init(&(struct tls_hooks){0}) == 0);
@@ -78,6 +81,8 @@ static bool scene_open(void)
                                                      .tls = &scene.tls,
                                                      .reconnect_min_ns = 500 * MS,
                                                      .reconnect_max_ns = 30000 * MS};
+    if (client_share_open(&scene.share, scene.worker.os, &scene.settings.client, 1))
+        return false;
     scene.client = tunnel_client_new(&options, scene.error, sizeof(scene.error));
     if (scene.client)
         tunnel_client_start(scene.client);
@@ -91,6 +96,7 @@ static bool scene_close(void)
     if (!scene.idle || fake_quic_connections())
         return false;
     tunnel_client_free(&scene.client);
+    client_share_close(&scene.share);
     if (scene.endpoint)
         quic_endpoint_stop(scene.endpoint, scene_idle, &scene.endpoint_idle);
     scene_turn();

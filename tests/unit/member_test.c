@@ -33,6 +33,7 @@ static struct scene {
     char *allow;
     struct identity identity;
     struct identity_name name;
+    struct tunnel_share share;
     struct tunnel_server *server;
     bool idle;
     char error[256];
@@ -61,6 +62,7 @@ static void scene_pass(uint64_t ns)
 
 static bool scene_open(enum tunnel_replay replay)
 {
+    struct worker *const workers[] = {&scene.worker};
     struct pool_limits limits = {
         {256, 64, 4}
     };
@@ -96,8 +98,10 @@ static bool scene_open(enum tunnel_replay replay)
         .max_clients = 2,
         .max_streams = 3
     };
-    scene.server =
-        tunnel_server_new(&scene.worker, &scene.tunnel, scene.error, sizeof(scene.error));
+    if (tunnel_share_open(&scene.share, scene.worker.os, &scene.tunnel, workers, 1, scene.error,
+                          sizeof(scene.error)))
+        return false;
+    scene.server = tunnel_server_new(&scene.worker, &scene.share, scene.error, sizeof(scene.error));
     return scene.server && tunnel_server_start(scene.server, scene.error, sizeof(scene.error)) == 0;
 }
 
@@ -113,6 +117,7 @@ static bool scene_close(void)
     if (!scene.idle || fake_quic_connections())
         return false;
     tunnel_server_free(&scene.server);
+    tunnel_share_close(&scene.share);
     timers_release(&scene.worker.timers);
     pools_free(&scene.worker.pools);
     certs_close(&scene.certs);

@@ -45,7 +45,6 @@ static struct member *short_member_new(void)
 
     must(member);
     member->member.ops = &short_member_ops;
-    member->member.owner = MEMBER_ANYWHERE;
     member->member.max_conn = 1000;
     member->mark = VALID;
     made++;

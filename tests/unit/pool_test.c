@@ -22,7 +22,7 @@ static void fakes_reset(void)
 {
     for (unsigned i = 0; i < ARRAY_COUNT(fakes); i++) {
         fakes[i] = (struct fake_member){
-            .member = {.ops = &fake_ops, .owner = MEMBER_ANYWHERE, .tier = TIER_NORMAL}
+            .member = {.ops = &fake_ops, .tier = TIER_NORMAL}
         };
         snprintf(fakes[i].member.name, sizeof(fakes[i].member.name), "server-%u", i);
     }
@@ -194,7 +194,8 @@ TEST(least_conn_prefers_the_workers_own_of_equals)
 {
     struct backend_pool *pool = pool_of(4, BALANCE_LEAST_CONN);
 
-    fakes[2].member.owner = 0;
+    for (uint32_t i = 0; i < 4; i++)
+        fakes[i].member.places = i == 2 ? 1 : 2;
     check(picked(pool) == 2);
     check(picked(pool) != 2 && picked(pool) != 2 && picked(pool) != 2);
     check(picked(pool) == 2);

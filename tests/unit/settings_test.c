@@ -383,7 +383,7 @@ TEST(a_whole_file_is_taken_with_its_defaults)
 
     compose("server", NULL, "");
     settings = parse(document);
-    check(settings && settings->process.workers == 1 && settings->process.nofile == 0);
+    check(settings && settings->process.workers == 0 && settings->process.nofile == 0);
     check(settings->process.spin_ns == 50 * OPTION_US);
     check(settings->log.level == LOG_INFO && strcmp(settings->log.file, "stderr") == 0);
     check(settings->tunnel_count == 1 && settings->tunnels[0].tls == &settings->tls[0]);
@@ -423,7 +423,6 @@ TEST(a_client_alone_has_the_options_of_the_process)
 static const struct {
     const char *kind, *key, *lines, *line;
 } mistakes[] = {
-    {"server",   NULL,      "workers = 4\n",                    "not in this version: workers = 4"                     },
     {"client",   "server",  "server = a\n",                     "server: a has no port"                                },
     {"backend",  "server",  "server = a:0\n",                   "server: a:0 is not HOST:PORT"                         },
     {"backend",  "server",  "server = a:65536\n",               "server: a:65536 is not HOST:PORT"                     },
@@ -634,6 +633,39 @@ TEST(descriptors_are_counted_before_they_are_needed)
 
     check(settings && settings_descriptors(settings) == 64 + 4);
     settings_free(&settings);
+}
+
+TEST(workers_multiply_the_sockets_of_short_runs_only)
+{
+    struct settings *settings =
+        parse(BACKEND LISTENER "bind = 127.0.0.1:5\nbind = 127.0.0.1:1000-1999\n");
+
+    check(settings);
+    settings->process.workers = 3;
+    check(settings_descriptors(settings) == 64 + 8 + 3 + 1000);
+    settings_free(&settings);
+}
+
+TEST(cores_are_a_list_of_runs)
+{
+    static const char *const wrong[][2] = {
+        {"cpus = 0,x\n",   "t.ini:2: cpus: x is not a core or a run of cores (0 to 1023)"   },
+        {"cpus = 5-3\n",   "t.ini:2: cpus: 5-3 is not a core or a run of cores (0 to 1023)" },
+        {"cpus = 1024\n",  "t.ini:2: cpus: 1024 is not a core or a run of cores (0 to 1023)"},
+        {"cpus = 1,0-2\n", "t.ini:2: cpus: given twice: 1"                                  },
+        {"cpus = 0-64\n",  "t.ini:2: cpus: more than 64 of them"                            },
+    };
+    struct settings *settings =
+        parse("[server]\ncpus = 4, 0-2\ncpus = 1023\n" BACKEND LISTENER "bind = 127.0.0.1:5\n");
+    const struct cpu_list *cpus = settings ? &settings->process.cpus : NULL;
+
+    check(cpus && cpus->count == 5 && cpus->items[0] == 4 && cpus->items[1] == 0);
+    check(cpus->items[3] == 2 && cpus->items[4] == 1023);
+    settings_free(&settings);
+    for (size_t i = 0; i < ARRAY_COUNT(wrong); i++) {
+        compose("server", NULL, wrong[i][0]);
+        check(refuses(document, wrong[i][1]));
+    }
 }
 
 TEST(the_reference_has_a_line_for_every_option)

@@ -19,6 +19,8 @@ struct scene {
     struct service_settings service;
     struct addr listen;
     char *allow;
+    struct tunnel_share share;
+    struct client_share client_share;
     struct tunnel_server *server;
     struct tunnel_client *client;
     int service_fd;
@@ -93,21 +95,30 @@ static void scene_settings(struct scene *scene)
 
 static bool scene_start_server(struct scene *scene)
 {
+    struct worker *const workers[] = {&scene->real.worker};
+
     scene->server_idle = false;
+    if (tunnel_share_open(&scene->share, &os_linux, &scene->tunnel, workers, 1, scene->error,
+                          sizeof(scene->error)))
+        return false;
+    quic_port_addr(scene->share.ports[0], &scene->upstream.host.addr);
     scene->server =
-        tunnel_server_new(&scene->real.worker, &scene->tunnel, scene->error, sizeof(scene->error));
+        tunnel_server_new(&scene->real.worker, &scene->share, scene->error, sizeof(scene->error));
     return scene->server &&
-           tunnel_server_start(scene->server, scene->error, sizeof(scene->error)) == 0 &&
-           tunnel_server_addr(scene->server, 0, &scene->upstream.host.addr) == 0;
+           tunnel_server_start(scene->server, scene->error, sizeof(scene->error)) == 0;
 }
 
 static bool scene_start_client(struct scene *scene)
 {
     struct tunnel_client_options options = {.worker = &scene->real.worker,
                                             .settings = &scene->settings,
+                                            .share = &scene->client_share,
                                             .registered = scene_registered,
                                             .context = scene};
 
+    if (!scene->client_share.links &&
+        client_share_open(&scene->client_share, &os_linux, &scene->settings.client, 1))
+        return false;
     strcpy(scene->upstream.server_name, "localhost");
     scene->client = tunnel_client_new(&options, scene->error, sizeof(scene->error));
     if (scene->client)
@@ -135,6 +146,7 @@ static bool scene_stop_server(struct scene *scene)
     if (!turn_until(&scene->real, scene->server_idle))
         return false;
     tunnel_server_free(&scene->server);
+    tunnel_share_close(&scene->share);
     return true;
 }
 
@@ -144,6 +156,7 @@ static bool scene_stop_client(struct scene *scene)
     if (!turn_until(&scene->real, scene->client_idle))
         return false;
     tunnel_client_free(&scene->client);
+    client_share_close(&scene->client_share);
     return true;
 }
 

@@ -20,6 +20,7 @@ struct far_end {
 
 static struct scene {
     struct real_worker real;
+    _Atomic uint32_t open;
     struct listener_settings settings;
     struct traffic traffic;
     struct gate gate;
@@ -82,6 +83,8 @@ static bool scene_open(uint32_t max, uint32_t max_per_source)
     struct udp_sessions_options options = {.worker = &scene.real.worker,
                                            .gate = &scene.gate,
                                            .next_id = &scene.next_id,
+                                           .id_step = 1,
+                                           .open = &scene.open,
                                            .listener = "l",
                                            .timeout_ns = OPTION_SECOND,
                                            .max = max,
@@ -97,9 +100,9 @@ static bool scene_open(uint32_t max, uint32_t max_per_source)
     scene.pool = backend_pool_new(&(struct pool_options){.name = "b"});
     scene.member = (struct member){.ops = &member_ops, .name = "m"};
     options.pool = scene.pool;
+    gate_init(&scene.gate, &scene.real.worker, &scene.settings, NULL);
     return scene.fd >= 0 && scene.sender && scene.pool &&
            backend_pool_add(scene.pool, &scene.member) == 0 &&
-           gate_init(&scene.gate, &scene.real.worker, &scene.settings) == 0 &&
            udp_sessions_init(&scene.sessions, &options) == 0;
 }
 
@@ -125,7 +128,6 @@ static bool scene_close(void)
         return false;
     udp_sessions_release(&scene.sessions);
     udp_sender_free(&scene.sender);
-    gate_release(&scene.gate);
     backend_pool_free(&scene.pool);
     close(scene.fd);
     for (uint32_t i = 0; i < scene.end_count; i++)

@@ -1,0 +1,209 @@
+/* Who comes by TCP: admitted or turned away, and on which worker the session lives. */
+#include "core/mem.h"
+#include "relay/access.h"
+#include "relay/listener_parts.h"
+
+/* No two workers give the same number. */
+static uint64_t listener_next_id(struct listener *listener)
+{
+    return listener->next_id += listener->options.share->bindings.workers;
+}
+
+/* The limit counts over all workers, exactly. */
+static bool listener_admit(struct listener *listener)
+{
+    uint32_t most = listener->options.settings->max_connections;
+    struct listener_share *share = listener->options.share;
+
+    if (!most)
+        return true;
+    if (atomic_fetch_add(&share->connections, 1) < most)
+        return true;
+    atomic_fetch_sub(&share->connections, 1);
+    return false;
+}
+
+static void listener_dismiss(struct listener *listener)
+{
+    if (listener->options.settings->max_connections)
+        atomic_fetch_sub(&listener->options.share->connections, 1);
+}
+
+void listener_session_ended(void *context, struct session *session)
+{
+    struct listener *listener = context;
+
+    list_remove(&session->link);
+    listener->session_count--;
+    listener_dismiss(listener);
+    listener_settle(listener);
+}
+
+/* Too many: nothing is made for this one, it only gets a line. */
+static void listener_turn_away(struct listener *listener, int fd)
+{
+    struct worker *worker = listener->options.worker;
+    struct addr source = {0}, destination = {0};
+    int unknown = worker->os->peer_addr(worker->os, fd, &source) ||
+                  worker->os->local_addr(worker->os, fd, &destination);
+    const struct access_line line = {.listener = listener->frame.listener,
+                                     .protocol = "tcp",
+                                     .connection = listener_next_id(listener),
+                                     .source = &source,
+                                     .destination = &destination,
+                                     .backend = backend_pool_name(listener->frame.pool),
+                                     .began_ns = worker->now_ns,
+                                     .reason = REASON_MAX_CONNECTIONS};
+
+    if (!unknown)
+        access_write(worker, &line);
+    counter_add(worker->counters, COUNTER_LIMIT_MAX_CONNECTIONS, 1);
+    sock_reset_on_close(worker->os, fd);
+    worker->os->close(worker->os, fd);
+}
+
+static void listener_begin(struct listener *listener, int fd, struct member *picked)
+{
+    struct worker *worker = listener->options.worker;
+    struct session *session =
+        session_start(&listener->frame, fd, listener_next_id(listener), picked);
+
+    if (!session) {
+        counter_add(worker->counters, COUNTER_SESSIONS_FAILED, 1);
+        listener_dismiss(listener);
+        return;
+    }
+    list_append(&listener->sessions, &session->link);
+    listener->session_count++;
+}
+
+/* ---- from worker to worker: descriptors, at birth, once ---- */
+
+struct handed {
+    struct mail mail;
+    struct listener *from, *to;
+    int fd;
+    struct member *picked; /* held by `from` until the mail is back; NULL: none was */
+};
+
+static void handed_returned(struct mail *mail)
+{
+    struct handed *handed = container_of(mail, struct handed, mail);
+
+    member_drop(handed->picked, handed->from->options.worker);
+    mem_free(handed);
+}
+
+/* Each worker counts its own sessions of a member, so the old one must hear that it may drop it. */
+static void handed_return(struct handed *handed)
+{
+    if (!handed->picked) {
+        mem_free(handed);
+        return;
+    }
+    handed->mail.run = handed_returned;
+    worker_post(handed->from->options.worker, &handed->mail);
+}
+
+static void handed_arrived(struct mail *mail)
+{
+    struct handed *handed = container_of(mail, struct handed, mail);
+    struct listener *to = handed->to;
+    struct os *os = to->options.worker->os;
+
+    if (to->closing) {
+        sock_reset_on_close(os, handed->fd);
+        os->close(os, handed->fd);
+        listener_dismiss(to);
+    } else {
+        if (handed->picked)
+            member_hold(handed->picked, to->options.worker);
+        listener_begin(to, handed->fd, handed->picked);
+    }
+    handed_return(handed);
+}
+
+/* Without memory for the message the session stays here, and is refused if it cannot be. */
+static void listener_hand(struct listener *listener, uint32_t worker, int fd, struct member *picked)
+{
+    struct listener *to = listener->options.share->by_worker[worker];
+    struct handed *handed = mem_new(sizeof(*handed));
+
+    if (!handed) {
+        listener_begin(listener, fd, picked);
+        return;
+    }
+    *handed = (struct handed){
+        .mail.run = handed_arrived, .from = listener, .to = to, .fd = fd, .picked = picked};
+    counter_add(listener->options.worker->counters, COUNTER_HANDED_CONNECTIONS, 1);
+    worker_post(to->options.worker, &handed->mail);
+}
+
+/* One of the workers that have it, each in turn. */
+static uint32_t listener_place(struct listener *listener, const struct member *member)
+{
+    uint64_t places = atomic_load(&member->places);
+    uint32_t turn = listener->next_worker++ % (uint32_t)__builtin_popcountll(places);
+
+    while (turn--)
+        places &= places - 1;
+    return (uint32_t)__builtin_ctzll(places);
+}
+
+/* Where members are on some workers only, the pick comes first and says where the session lives. */
+static void listener_settle_user(struct listener *listener, int fd)
+{
+    struct worker *worker = listener->options.worker;
+    struct addr source = {0};
+    struct pick pick = {.worker = worker, .source = &source};
+    struct member *picked;
+
+    if (worker->os->peer_addr(worker->os, fd, &source))
+        source.length = 0; /* gone already */
+    picked = backend_pick(listener->options.pool, &pick);
+    if (!picked || member_is_at(picked, worker->index)) {
+        listener_begin(listener, fd, picked);
+        return;
+    }
+    listener_hand(listener, listener_place(listener, picked), fd, picked);
+}
+
+static bool listener_take(struct listener *listener, int fd)
+{
+    struct worker *worker = listener->options.worker;
+
+    if (!listener_admit(listener)) {
+        listener->refused++;
+        listener_turn_away(listener, fd);
+        return false;
+    }
+    counter_add(worker->counters, COUNTER_ACCEPTED, 1);
+    listener->accepted++;
+    sock_tcp_tune(worker->os, fd, &listener->tcp);
+    return true;
+}
+
+void listener_accepted(struct tcp_door *door, int fd)
+{
+    struct listener *listener = door->context;
+
+    if (!listener_take(listener, fd))
+        return;
+    if (listener->options.tunnel && listener->options.share->bindings.workers > 1)
+        listener_settle_user(listener, fd);
+    else
+        listener_begin(listener, fd, NULL);
+}
+
+/* One socket for all workers: each gets its turn, except where the member says who. */
+void listener_deal(struct tcp_door *door, int fd)
+{
+    struct listener *listener = door->context;
+    uint32_t workers = listener->options.share->bindings.workers;
+    uint32_t worker = listener->next_worker++ % workers;
+
+    if (listener->options.tunnel || worker == listener->options.worker->index)
+        listener_accepted(door, fd);
+    else if (listener_take(listener, fd))
+        listener_hand(listener, worker, fd, NULL);
+}

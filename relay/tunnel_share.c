@@ -1,0 +1,66 @@
+/* What the workers share of a [tunnel]: its ports and its pool. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/mem.h"
+#include "relay/tunnel_server.h"
+
+static int share_bind(struct tunnel_share *share, struct os *os, uint32_t index, char *error,
+                      size_t error_size)
+{
+    const struct addr *addr = &share->settings->listen.items[index];
+    char text[ADDR_TEXT_SIZE];
+    int failed;
+
+    share->ports[index] = quic_port_bind(os, addr, share->workers, &failed);
+    if (share->ports[index])
+        return 0;
+    snprintf(error, error_size, "[tunnel %s] listen %s: %s", share->settings->name,
+             addr_format(addr, text), strerror(-failed));
+    return failed;
+}
+
+static int share_make(struct tunnel_share *share, struct os *os, struct worker *owner)
+{
+    const struct tunnel_settings *settings = share->settings;
+    const struct pool_options pool = {.name = settings->name,
+                                      .balance = settings->balance,
+                                      .owner = owner,
+                                      .workers = share->workers};
+
+    list_init(&share->members);
+    os->random(os, share->instance, sizeof(share->instance));
+    os->random(os, &share->instance_seed, sizeof(share->instance_seed));
+    share->ports = mem_new((settings->listen.count + 1) * sizeof(struct quic_port *));
+    share->pool = backend_pool_new(&pool);
+    return share->ports && share->pool ? table_init(&share->instances) : -ENOMEM;
+}
+
+int tunnel_share_open(struct tunnel_share *share, struct os *os,
+                      const struct tunnel_settings *settings, struct worker *const *workers,
+                      uint32_t count, char *error, size_t error_size)
+{
+    int rc;
+
+    *share = (struct tunnel_share){.settings = settings, .workers = count};
+    rc = share_make(share, os, workers[0]);
+    if (rc)
+        snprintf(error, error_size, "[tunnel %s] %s", settings->name,
+                 reason_text(REASON_NO_MEMORY));
+    for (uint32_t i = 0; !rc && i < settings->listen.count; i++)
+        rc = share_bind(share, os, i, error, error_size);
+    if (rc)
+        tunnel_share_close(share);
+    return rc;
+}
+
+void tunnel_share_close(struct tunnel_share *share)
+{
+    for (uint32_t i = 0; share->ports && i < share->settings->listen.count; i++)
+        quic_port_free(&share->ports[i]);
+    mem_free(share->ports);
+    share->ports = NULL;
+    backend_pool_free(&share->pool);
+    table_release(&share->instances);
+}

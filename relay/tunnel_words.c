@@ -1,0 +1,57 @@
+/* What a link tells people. */
+#include <stdio.h>
+
+#include "relay/tunnel_link.h"
+
+void tunnel_link_log(struct tunnel_link *link, enum log_level level, const char *event,
+                     enum reason reason, const char *words)
+{
+    char name[300];
+    struct addr addr = {0};
+
+    snprintf(name, sizeof(name), "%s", link->server->server_name);
+    if (link->quic)
+        quic_peer_addr(link->quic, &addr);
+    else if (link->server->host.addr.length)
+        addr = link->server->host.addr;
+    LOG(tunnel_link_worker(link)->log, level, event, LOG_TEXT("server", name),
+        LOG_ADDR("address", &addr), LOG_TEXT("reason", reason_name(reason)),
+        LOG_TEXT("text", words));
+}
+
+/* A server that stays away is logged once for each reason, not at each try. */
+void tunnel_link_tell_failure(struct tunnel_link *link, enum reason reason, const char *words)
+{
+    bool again = link->tries && link->reason == reason;
+
+    link->reason = reason;
+    tunnel_link_log(link, again ? LOG_DEBUG : LOG_WARN, "tunnel not made", reason, words);
+}
+
+/* What the server said weighs more than how it was carried. */
+static enum reason link_end_reason(const struct quic_closing *closing)
+{
+    if (closing->by_peer && closing->application)
+        return wire_code_reason(closing->code, closing->reason);
+    return closing->reason;
+}
+
+static bool link_reason_refuses(enum reason reason)
+{
+    return reason == REASON_NOT_ALLOWED || reason == REASON_VERSION ||
+           reason == REASON_CERTIFICATE || reason == REASON_SERVER_NAME ||
+           reason == REASON_TLS_FAILED || reason == REASON_NO_ALPN || reason == REASON_PROTOCOL;
+}
+
+void tunnel_link_tell_end(struct tunnel_link *link, const struct quic_closing *closing)
+{
+    enum reason reason = link_end_reason(closing);
+    const char *words = closing->text[0] ? closing->text : reason_text(reason);
+
+    if (link->registered)
+        tunnel_link_log(link, LOG_WARN, "tunnel lost", reason, words);
+    else if (!link->refused)
+        tunnel_link_tell_failure(link, reason, words);
+    link->refused |= link_reason_refuses(reason);
+    link->registered = false;
+}

@@ -1,0 +1,111 @@
+"""Several workers: what holds with one holds with two and four, and what they share is one for all."""
+import concurrent.futures
+import re
+
+import lab as lab_module
+import stages
+from ends import Service, echo, echo_once
+from lab import REGISTERED
+from stages import direct, tunnel
+
+COUNTS = (2, 4)
+AGAIN = [
+    "relay.carries_small_sizes_both_ways", "relay.carries_200_connections_at_once",
+    "relay.a_user_who_has_said_all_still_hears_the_answer",
+    "relay.a_reset_by_the_user_reaches_the_service_as_a_reset",
+    "relay.a_reset_by_the_service_reaches_the_user_as_a_reset",
+    "relay.a_connection_to_a_service_that_is_away_ends_at_once",
+    "relay.max_connections_closes_what_is_over_it_at_once",
+    "relay.many_short_connections_one_after_another_leave_nothing",
+    "tunnel.each_udp_user_has_a_session_of_its_own", "tunnel.a_udp_session_ends_when_it_is_silent",
+    "tunnel.a_client_offers_several_services_by_name",
+    "tunnel.a_second_signal_ends_a_tunnel_with_open_connections_at_once",
+    "tunnel.garbage_on_the_tunnels_port_disturbs_nobody",
+    "pool.a_server_that_is_away_costs_the_user_nothing", "pool.a_killed_client_is_left_out",
+    "pool.connections_of_the_other_client_do_not_notice",
+    "pool.a_refused_open_is_replayed_with_its_bytes_on_the_other_client",
+    "pool.a_client_that_leaves_in_order_loses_no_user",
+    "pool.one_client_holds_tunnels_to_two_servers",
+    "failure.sigterm_drains_a_direct_relay", "failure.sigterm_drains_a_tunnel_server",
+    "failure.sigterm_drains_a_tunnel_client", "failure.draining_ends_after_its_timeout",
+    "listeners.a_source_that_comes_too_often_is_refused_and_others_are_not",
+    "listeners.a_run_of_ports_keeps_the_port_towards_a_server_without_one",
+    "listeners.users_and_servers_may_be_at_a_path",
+    "admin.sockets_that_were_handed_over_are_used_where_they_fit",
+]
+
+
+def play(count, function, lab):
+    stages.workers = count
+    try:
+        function(lab)
+    finally:
+        stages.workers = 1
+
+
+def register():
+    for name in AGAIN:
+        room, claim = name.split(".")
+        for known in list(lab_module.SCENARIOS):
+            if known not in (name, f"{room}.direct_{claim}", f"{room}.tunnel_{claim}"):
+                continue
+            function = lab_module.SCENARIOS[known]
+            for count in COUNTS:
+                def again(lab, count=count, function=function):
+                    play(count, function, lab)
+                lab_module.SCENARIOS[f"workers.{count}_{known.replace('.', '_')}"] = again
+
+
+def counted(program, name):
+    """What the program said at its end."""
+    found = re.search(rf"name={name} value=(\d+)", program.text())
+    return int(found.group(1)) if found else 0
+
+
+def with_workers(count):
+    def register_one(function):
+        def claim(lab):
+            play(count, function, lab)
+        lab_module.SCENARIOS[f"workers.{function.__name__}"] = claim
+        return function
+    return register_one
+
+
+@with_workers(2)
+def a_port_that_another_process_of_ours_has_is_noticed(lab):
+    service = lab.add(Service(echo))
+    stage = direct(lab, service.address)
+    lab.write("second.ini", stages.direct_config(stage.address, [service.address]))
+    code, text = lab.call("second.ini")
+    assert code == 1 and stage.address in text and "in use" in text, (code, text)
+
+
+@with_workers(4)
+def users_find_their_tunnel_on_the_worker_that_accepted_them(lab):
+    service = lab.add(Service(echo))
+    stage = tunnel(lab, service.address)
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(echo_once, stage.address) for _ in range(64)]:
+            done.result()
+    lab.close_ends()
+    stage.server.stop()
+    assert counted(stage.server, "accepted") == 64
+    assert counted(stage.server, "handed_connections") == 0
+
+
+@with_workers(2)
+def a_client_with_one_connection_serves_users_of_all_workers(lab):
+    service = lab.add(Service(echo))
+    stage, dial = stages.tunnel_server(lab)
+    lab.start("client", stages.client_config(dial, service.address,
+                                             client="connections = 1\n")).ready(REGISTERED)
+    stage.server.await_line(REGISTERED)
+    stage.server.descriptors = stage.server.count_descriptors()
+    for _ in range(40):
+        echo_once(stage.address)
+    lab.close_ends()
+    stage.server.stop()
+    assert 0 < counted(stage.server, "handed_connections") < 40
+
+
+register()
