@@ -1,5 +1,6 @@
 #include "core/mem.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,6 +68,21 @@ void mem_free(void *memory)
     if (memory && switches.counting)
         switches.live--;
     free(memory);
+}
+
+bool mem_tide_turns(struct mem_tide *tide, uint32_t count)
+{
+    if (count > tide->high)
+        tide->high = count;
+    if (tide->high < MEM_TIDE_HIGH || count > tide->high / 8)
+        return false;
+    tide->high = count;
+    return true;
+}
+
+void mem_trim(void)
+{
+    malloc_trim(0);
 }
 
 void mem_fail_at(uint64_t n)

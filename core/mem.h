@@ -18,6 +18,15 @@ void *mem_resize(void *old, size_t size) MUST_CHECK;     /* on failure old stays
 char *mem_text(const char *text) MUST_CHECK;             /* a copy of a string */
 void mem_free(void *memory);                             /* accepts NULL */
 
+/* The allocator keeps what a peak needed.  Whoever counts many things of a kind tells each count;
+ * true when it has ebbed to an eighth of a high tide, once: time for mem_trim, soon. */
+enum { MEM_TIDE_HIGH = 1024 };
+struct mem_tide {
+    uint32_t high; /* the most since the last turn */
+};
+bool mem_tide_turns(struct mem_tide *tide, uint32_t count);
+void mem_trim(void); /* free memory goes back to the system; may take a millisecond or two */
+
 /* Tests only: the n-th allocation from now (1 is the next) fails once; 0 turns this off. */
 void mem_fail_at(uint64_t n);
 bool mem_failed(void);  /* whether that failure was met */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "core/mem.h"
 #include "core/snapshot.h"
 
 enum {
@@ -34,6 +35,9 @@ static void worker_trim(struct timer *timer)
 
     pools_trim(worker->pools);
     pipes_trim(&worker->pipes);
+    if (worker->ebbed)
+        mem_trim();
+    worker->ebbed = false;
 }
 
 /* Without memory for the timer the next turn tries again. */
@@ -41,7 +45,8 @@ static void worker_trim_later(struct worker *worker)
 {
     int rc = 0;
 
-    if (!timer_is_set(&worker->trim_timer) && (pools_ample(worker->pools) || worker->pipes.kept))
+    if (!timer_is_set(&worker->trim_timer) &&
+        (pools_ample(worker->pools) || worker->pipes.kept || worker->ebbed))
         rc = timer_set(&worker->timers, &worker->trim_timer, worker->now_ns + TRIM_NS);
     must(!rc || rc == -ENOMEM);
 }

@@ -68,6 +68,7 @@ struct worker {
     uint64_t active_ns; /* when completions last ran that others wait for: only then it spins */
     uint64_t patient;   /* completions, since the start, that nobody hurries for */
     bool stopping;
+    bool ebbed; /* much was freed: the next trim gives it back */
     /* Mailbox. */
     _Atomic(struct mail *) mailbox;
     _Atomic bool asleep;
@@ -88,6 +89,12 @@ struct worker_options {
     uint32_t index;
     uint64_t spin_ns;
 };
+/* Many of something have ended, or not: true makes the next trim, a second from now, a thorough
+ * one. */
+static inline void worker_note_ebb(struct worker *worker, bool ebbed)
+{
+    worker->ebbed |= ebbed;
+}
 int worker_init(struct worker *worker, const struct worker_options *options) MUST_CHECK;
 void worker_release(struct worker *worker); /* every end stopped and idle before */
 

@@ -2,6 +2,7 @@
 #ifndef RELAY_LISTENER_PARTS_H
 #define RELAY_LISTENER_PARTS_H
 
+#include "core/mem.h"
 #include "core/sock.h"
 #include "relay/gate.h"
 #include "relay/listener.h"
@@ -23,6 +24,7 @@ struct listener {
     /* Users. */
     struct list sessions;
     uint32_t session_count;
+    struct mem_tide tide;
     struct udp_sessions datagrams;
     bool has_datagrams, datagrams_idle;
     uint64_t next_id;

@@ -34,7 +34,8 @@ void listener_session_ended(void *context, struct session *session)
     struct listener *listener = context;
 
     list_remove(&session->link);
-    listener->session_count--;
+    worker_note_ebb(listener->options.worker,
+                    mem_tide_turns(&listener->tide, listener->session_count--));
     listener_dismiss(listener);
     listener_settle(listener);
 }

@@ -45,7 +45,7 @@ void services_release(struct services *services)
 
 void services_ended(struct services *services)
 {
-    services->active--;
+    worker_note_ebb(services->worker, mem_tide_turns(&services->tide, services->active--));
     services->quieter(services);
 }
 

@@ -7,6 +7,7 @@
 #ifndef RELAY_SERVICE_H
 #define RELAY_SERVICE_H
 
+#include "core/mem.h"
 #include "core/resolve.h"
 #include "core/stream.h"
 #include "core/worker.h"
@@ -35,8 +36,9 @@ struct services {
     void (*quieter)(struct services *services); /* something ended; may be called from anywhere */
     /* Changes while running. */
     uint32_t active; /* connections and UDP sessions */
-    uint32_t asked;  /* names being asked for */
-    bool draining;   /* takes nothing new */
+    struct mem_tide tide;
+    uint32_t asked; /* names being asked for */
+    bool draining;  /* takes nothing new */
 };
 
 int services_init(struct services *services, struct worker *worker, const struct settings *settings,

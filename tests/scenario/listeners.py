@@ -33,16 +33,16 @@ def everything(sock):
 
 def say(address, *parts, source=None):
     """Says the parts one by one, each in a segment of its own; the answer, or None for a reset."""
-    with connect(address) if not source else socket.create_connection(
-            (address.rsplit(":", 1)[0], int(address.rsplit(":", 1)[1])), 15, (source, 0)) as user:
-        try:
+    try:
+        with connect(address) if not source else socket.create_connection(
+                (address.rsplit(":", 1)[0], int(address.rsplit(":", 1)[1])), 15, (source, 0)) as user:
             user.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for part in parts:
                 user.sendall(part)
             user.shutdown(socket.SHUT_WR)
             return receive_all(user)
-        except OSError:
-            return None
+    except (ConnectionError, TimeoutError):
+        return None  # the reset may come before connect has returned
 
 
 def v2(source, destination, port_source, port_destination, kind=0x11):

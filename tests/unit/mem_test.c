@@ -79,3 +79,14 @@ TEST(live_blocks_are_those_not_freed)
     check(mem_live() == 0);
     mem_count(false);
 }
+
+TEST(a_tide_turns_once_when_it_has_ebbed_to_an_eighth)
+{
+    struct mem_tide tide = {0};
+
+    for (uint32_t count = 1; count <= 4000; count++)
+        check(!mem_tide_turns(&tide, count));
+    check(!mem_tide_turns(&tide, 501));
+    check(mem_tide_turns(&tide, 500));
+    check(!mem_tide_turns(&tide, 1)); /* too low a tide to trouble the allocator */
+}
