@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# run.sh layers|words|format|tidy|cppcheck|shell|claims BUILD - one look at the sources; silent is clean.
+# run.sh layers|words|format|tidy|cppcheck|shell|claims|options BUILD - one look at the sources; silent is clean.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/../.."
@@ -32,6 +32,10 @@ case $1 in
             -j "$(nproc)" --quiet --error-exitcode=1 --inline-suppr --suppressions-list="$here/cppcheck.txt" \
             --enable=warning,performance,portability --library=posix '-D__attribute__(x)=' \
             --template='{file}:{line}: {message} [{id}]'
+        ;;
+    options) # the README's list is what the program prints
+        diff <(sed -n '/^<!-- options:/,/^<!-- end of options/p' README.md | sed '1,2d;$d' | sed '$d') \
+            <("$build/qmux-uring" config --reference | sed -e :a -e '/^\n*$/{$d;N;ba' -e '}')
         ;;
     shell)
         ours | while IFS= read -r file; do
