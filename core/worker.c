@@ -259,8 +259,9 @@ static int worker_enter(struct worker *worker, uint64_t deadline_ns)
 
     if (deadline_ns == 0)
         return ring_turn(worker->ring, 0);
-    if (worker->spin_ns)
+    if (worker->spin_ns && !worker->burst)
         rc = worker_spin(worker, deadline_ns);
+    worker->burst = false;
     if (rc)
         return rc < 0 ? rc : 0;
     return worker_sleep(worker, deadline_ns);

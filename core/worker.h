@@ -68,6 +68,7 @@ struct worker {
     uint64_t active_ns; /* when completions last ran that others wait for: only then it spins */
     uint64_t patient;   /* completions, since the start, that nobody hurries for */
     bool stopping;
+    bool burst; /* the next wait is sleep at once */
     bool ebbed; /* much was freed: the next trim gives it back */
     /* Mailbox. */
     _Atomic(struct mail *) mailbox;
@@ -94,6 +95,12 @@ struct worker_options {
 static inline void worker_note_ebb(struct worker *worker, bool ebbed)
 {
     worker->ebbed |= ebbed;
+}
+/* Many datagrams leave with this turn; who receives them may be on this core, and runs only while
+ * the worker sleeps: so it sleeps at once, where it would look for work first. */
+static inline void worker_note_burst(struct worker *worker)
+{
+    worker->burst = true;
 }
 int worker_init(struct worker *worker, const struct worker_options *options) MUST_CHECK;
 void worker_release(struct worker *worker); /* every end stopped and idle before */
