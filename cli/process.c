@@ -9,6 +9,7 @@
 #include "cli/cli.h"
 #include "cli/limits.h"
 #include "cli/process_parts.h"
+#include "cli/reload.h"
 #include "cli/signals.h"
 #include "core/resolve.h"
 #include "quic/quic.h"
@@ -47,7 +48,8 @@ void process_end(struct process *process, const char *why)
 bool process_reload(struct process *process, struct writer *error)
 {
     notify_reloading(&process->notify);
-    writer_add(error, "not in this version: reload");
+    if (reload_judge(process->options->file, process->options->settings, error))
+        writer_add(error, "not in this version: reload");
     notify_ready(&process->notify, "serving");
     return false;
 }

@@ -8,6 +8,7 @@
 
 struct process_options {
     const struct settings *settings; /* borrowed until the return */
+    const char *file;                /* read again by a reload; NULL: none */
     bool quiet, verbose;
     uint32_t seconds; /* ends by itself after so long; 0: never */
     /* May be NULL: called once when all is open, and a [client] is registered.  `listener` is where

@@ -8,6 +8,7 @@ static int run_file(const struct invocation *invocation)
     struct settings *settings = load_checked(invocation->words[0], stderr);
     struct process_options options = {
         .settings = settings,
+        .file = invocation->words[0],
         .quiet = invocation->quiet,
         .verbose = invocation->verbose,
     };
