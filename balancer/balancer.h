@@ -184,6 +184,11 @@ const char *backend_pool_name(const struct backend_pool *pool);
 int backend_pool_add(struct backend_pool *pool, struct member *member) MUST_CHECK; /* -ENOMEM */
 /* Never picked again: MEMBER_GONE, and unused() once it has ended.  Never fails. */
 void backend_pool_remove(struct backend_pool *pool, struct member *member);
+/* Who may pick from it says so, and when it may not any more: any thread.  In use by nobody and out
+ * of everybody's sight, it may be freed. */
+void backend_pool_use(struct backend_pool *pool);
+void backend_pool_disuse(struct backend_pool *pool);
+bool backend_pool_in_use(const struct backend_pool *pool);
 uint32_t backend_pool_count(const struct backend_pool *pool);
 /* Inside one turn of a worker: every member, until visit returns an error, which is returned. */
 typedef int member_visit_fn(struct member *member, void *context);

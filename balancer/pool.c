@@ -110,6 +110,21 @@ void backend_pool_remove(struct backend_pool *pool, struct member *member)
     member_leave(member);
 }
 
+void backend_pool_use(struct backend_pool *pool)
+{
+    atomic_fetch_add(&pool->users, 1);
+}
+
+void backend_pool_disuse(struct backend_pool *pool)
+{
+    must(atomic_fetch_sub(&pool->users, 1) > 0);
+}
+
+bool backend_pool_in_use(const struct backend_pool *pool)
+{
+    return atomic_load(&pool->users) > 0;
+}
+
 uint32_t backend_pool_count(const struct backend_pool *pool)
 {
     return atomic_load_explicit(&pool->count, memory_order_relaxed);

@@ -32,6 +32,7 @@ struct backend_pool {
     struct pool_cursor *cursors;        /* by worker */
     _Atomic(struct pool_table *) table; /* NULL: nobody was ever added */
     _Atomic uint32_t count;             /* members, without holes; the owner's to change */
+    _Atomic uint32_t users;             /* who may pick */
 };
 
 /* ---- member.c ---- */

@@ -123,6 +123,8 @@ static int bindings_open_bind(struct bindings *bindings, const struct bind *bind
 
         addr_set_port(&place.addr, (uint16_t)port);
         *failed = place.addr;
+        if (bindings->had && bind_list_holds(&bindings->had->bind, &place.addr))
+            continue;
         rc = place_open_all(&place);
         if (rc)
             return rc;
@@ -157,7 +159,7 @@ static int bindings_make_tables(struct bindings *bindings)
 }
 
 int bindings_open(struct bindings *bindings, struct os *os,
-                  const struct listener_settings *settings, uint32_t workers, char *error,
+                  const struct listener_settings *settings, const struct listener_settings *had, uint32_t workers, char *error,
                   size_t error_size)
 {
     struct addr failed = {0};
@@ -166,7 +168,7 @@ int bindings_open(struct bindings *bindings, struct os *os,
     int rc;
 
     *bindings = (struct bindings){
-        .os = os, .settings = settings, .workers = workers, .ports = listener_ports(settings)};
+        .os = os, .settings = settings, .had = had, .workers = workers, .ports = listener_ports(settings)};
     rc = bindings_make_tables(bindings);
     for (uint32_t i = 0; !rc && i < settings->bind.count; i++)
         rc = bindings_open_bind(bindings, &settings->bind.items[i], &number, &failed);

@@ -6,14 +6,21 @@ void gate_init(struct gate *gate, struct worker *worker, const struct listener_s
     *gate = (struct gate){.worker = worker, .settings = settings, .rates = rates};
 }
 
-enum reason gate_admit(struct gate *gate, const struct addr *source)
+bool gate_forbids(const struct gate *gate, const struct addr *source)
 {
     const struct listener_settings *settings = gate->settings;
 
     if (addr_family(source) == AF_UNIX)
+        return false;
+    return cidr_list_holds(&settings->deny, source) ||
+           (settings->allow.count && !cidr_list_holds(&settings->allow, source));
+}
+
+enum reason gate_admit(struct gate *gate, const struct addr *source)
+{
+    if (addr_family(source) == AF_UNIX)
         return REASON_DONE;
-    if (cidr_list_holds(&settings->deny, source) ||
-        (settings->allow.count && !cidr_list_holds(&settings->allow, source))) {
+    if (gate_forbids(gate, source)) {
         counter_add(gate->worker->counters, COUNTER_SOURCES_DENIED, 1);
         return REASON_SOURCE_DENIED;
     }

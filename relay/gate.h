@@ -19,6 +19,8 @@ void gate_init(struct gate *gate, struct worker *worker, const struct listener_s
 /* REASON_DONE: come in; else why not, and it was counted.  Who comes by a path was let in by the
  * mode of its file. */
 enum reason gate_admit(struct gate *gate, const struct addr *source) MUST_CHECK;
+/* Whether allow and deny, as they are now, keep it out. */
+bool gate_forbids(const struct gate *gate, const struct addr *source);
 /* Whether that peer's PROXY header is taken, and required. */
 bool gate_trusts(const struct gate *gate, const struct addr *peer);
 

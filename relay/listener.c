@@ -4,13 +4,26 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/mem.h"
 #include "relay/status.h"
 
 static bool listener_is_idle(const struct listener *listener)
 {
-    return listener->stopping && !listener->session_count && !listener->tcp_open &&
-           !listener->udp_open && (!listener->has_datagrams || listener->datagrams_idle);
+    return listener->stopping && !listener->session_count && list_empty(&listener->ports.tcp) &&
+           list_empty(&listener->ports.udp) &&
+           (!listener->has_datagrams || listener->datagrams_idle);
+}
+
+/* Those who still have users are counted over all workers, since a user may go from one to another:
+ * who hands one over has it until it has arrived. */
+static void listener_tell_quiet(struct listener *listener)
+{
+    if (!listener->leaving || listener->quiet == !listener_active(listener))
+        return;
+    listener->quiet = !listener->quiet;
+    if (listener->quiet)
+        atomic_fetch_sub(&listener->options.share->busy, 1);
+    else
+        atomic_fetch_add(&listener->options.share->busy, 1);
 }
 
 void listener_settle(struct listener *listener)
@@ -18,6 +31,7 @@ void listener_settle(struct listener *listener)
     bool emptied = listener->closing && !listener_active(listener);
     bool idle = listener_is_idle(listener);
 
+    listener_tell_quiet(listener);
     if ((emptied && !listener->told_emptied) || (idle && !listener->told_idle))
         worker_defer(listener->options.worker, &listener->task);
 }
@@ -37,64 +51,61 @@ static void listener_tell(struct task *task)
     }
 }
 
-/* ---- TCP users ---- */
+/* ---- what sessions begin under ---- */
 
-static void listener_tcp_closed(struct tcp_door *door)
+struct session_frame *listener_frame_new(struct listener *listener,
+                                         const struct listener_options *options)
 {
-    struct listener *listener = door->context;
+    const struct listener_settings *settings = options->settings;
+    struct session_frame *frame = mem_new(sizeof(*frame));
+    session_step_fn **step;
 
-    listener->tcp_open--;
-    listener_settle(listener);
+    if (!frame)
+        return NULL;
+    frame->worker = options->worker;
+    frame->pool = options->pool;
+    frame->gate = &listener->gate;
+    snprintf(frame->listener, sizeof(frame->listener), "%s", settings->name);
+    snprintf(frame->service, sizeof(frame->service), "%s", settings->service);
+    frame->limits.idle_timeout_ns = settings->idle_timeout_ns;
+    frame->limits.half_close_timeout_ns = settings->half_close_timeout_ns;
+    frame->buffer_limit = settings->buffer_limit;
+    frame->zero_copy = settings->zero_copy;
+    frame->connect_timeout_ns = options->connect_timeout_ns;
+    frame->selection_timeout_ns = settings->selection_timeout_ns;
+    frame->retries = options->retries;
+    frame->traffic = &listener->traffic;
+    frame->refused = &listener->refused;
+    frame->accept_proxy = settings->accept_proxy;
+    frame->ended = listener_session_ended;
+    if (options->tunnel && options->share->workers > 1)
+        frame->left = listener_session_left;
+    frame->context = listener;
+    step = frame->steps;
+    if (settings->accept_proxy != ACCEPT_PROXY_NO)
+        *step++ = session_proxy;
+    *step++ = session_gate;
+    *step = session_open;
+    backend_pool_use(frame->pool);
+    return frame;
 }
 
-/* The kernel deals users out where each worker has a socket; elsewhere we do. */
-static int listener_open_tcp(struct listener *listener, bool dealt, int fd)
+void listener_frame_free(struct session_frame *frame)
 {
-    const struct listener_settings *settings = listener->options.settings;
-    struct os *os = listener->options.worker->os;
-    struct tcp_door *door = &listener->tcp_doors[listener->tcp_count];
-    int rc = os->listen(os, fd, (int)settings->backlog);
-
-    if (rc) {
-        os->close(os, fd);
-        return rc;
-    }
-    door->name = settings->name;
-    door->accepted = dealt ? listener_deal : listener_accepted;
-    door->closed = listener_tcp_closed;
-    door->context = listener;
-    door->complained_ns = &listener->complained_ns;
-    tcp_door_open(door, listener->options.worker, fd);
-    listener->tcp_count++;
-    listener->tcp_open++;
-    return 0;
-}
-
-static void listener_close_tcp(struct listener *listener)
-{
-    struct os *os = listener->options.worker->os;
-
-    if (listener->closing)
+    if (!frame)
         return;
-    for (uint32_t i = 0; i < listener->tcp_count; i++) {
-        struct tcp_door *door = &listener->tcp_doors[i];
-        struct addr addr;
+    must(!frame->users);
+    backend_pool_disuse(frame->pool);
+    mem_free(frame);
+}
 
-        if (os->local_addr(os, door->fd, &addr) == 0 && addr_family(&addr) == AF_UNIX)
-            sock_unix_remove(os, &addr);
-        tcp_door_close(door);
-    }
+void listener_frame_put(struct listener *listener, struct session_frame *frame)
+{
+    if (!--frame->users && frame != listener->frame)
+        listener_frame_free(frame);
 }
 
 /* ---- UDP users ---- */
-
-static void listener_udp_closed(struct udp_door *door)
-{
-    struct listener *listener = door->context;
-
-    listener->udp_open--;
-    listener_settle(listener);
-}
 
 static void listener_datagrams_emptied(void *context)
 {
@@ -107,8 +118,7 @@ static void listener_datagrams_idle(void *context)
     struct listener *listener = context;
 
     listener->datagrams_idle = true;
-    for (uint32_t i = 0, count = listener->udp_count; i < count; i++)
-        udp_door_close(&listener->udp_doors[i]);
+    listener_ports_close_udp(listener);
     listener_settle(listener);
 }
 
@@ -120,10 +130,10 @@ static int listener_init_datagrams(struct listener *listener)
         .pool = listener->options.pool,
         .gate = &listener->gate,
         .next_id = &listener->next_id,
-        .id_step = listener->options.share->bindings.workers,
+        .id_step = listener->options.share->workers,
         .open = &listener->options.share->udp_sessions,
-        .listener = settings->name,
-        .service = settings->service,
+        .listener = listener->name,
+        .service = listener->frame->service,
         .timeout_ns = settings->udp_timeout_ns,
         .max = settings->udp_sessions,
         .max_per_source = settings->udp_sessions_per_source,
@@ -132,7 +142,8 @@ static int listener_init_datagrams(struct listener *listener)
         .idle = listener_datagrams_idle,
         .context = listener,
         .emptied = listener_datagrams_emptied,
-        .emptied_context = listener};
+        .emptied_context = listener,
+        .left = listener_port_left};
     int error;
 
     if (!(settings->protocol & PROTOCOL_UDP))
@@ -142,68 +153,19 @@ static int listener_init_datagrams(struct listener *listener)
     return error;
 }
 
-static int listener_open_udp(struct listener *listener, int fd)
-{
-    struct udp_door *door = &listener->udp_doors[listener->udp_count];
-    int error;
-
-    door->closed = listener_udp_closed;
-    door->context = listener;
-    error = udp_door_open(door, listener->options.worker, fd, &listener->datagrams);
-    if (error)
-        return error;
-    listener->udp_count++;
-    listener->udp_open++;
-    return 0;
-}
-
 /* ---- life ---- */
 
-static void listener_set_frame(struct listener *listener)
+static void listener_set_tcp(struct listener *listener, const struct listener_settings *settings)
 {
-    const struct listener_options *options = &listener->options;
-    const struct listener_settings *settings = options->settings;
-    session_step_fn **step = listener->frame.steps;
-
-    listener->frame = (struct session_frame){
-        .worker = options->worker,
-        .pool = options->pool,
-        .gate = &listener->gate,
-        .listener = settings->name,
-        .service = settings->service,
-        .limits = {settings->idle_timeout_ns, settings->half_close_timeout_ns},
-        .buffer_limit = settings->buffer_limit,
-        .zero_copy = settings->zero_copy,
-        .connect_timeout_ns = options->connect_timeout_ns,
-        .selection_timeout_ns = settings->selection_timeout_ns,
-        .retries = options->retries,
-        .traffic = &listener->traffic,
-        .refused = &listener->refused,
-        .accept_proxy = settings->accept_proxy,
-        .ended = listener_session_ended,
-        .left =
-            options->tunnel && options->share->bindings.workers > 1 ? listener_session_left : NULL,
-        .context = listener,
-    };
-    if (settings->accept_proxy != ACCEPT_PROXY_NO)
-        *step++ = session_proxy;
-    *step++ = session_gate;
-    *step = session_open;
+    listener->tcp.keepalive_s = (uint32_t)(settings->keepalive_ns / 1000000000);
+    snprintf(listener->tcp.congestion, sizeof(listener->tcp.congestion), "%s",
+             settings->tcp_congestion);
 }
 
-static int listener_make_doors(struct listener *listener)
+static void listener_ports_init(struct listener_ports *ports)
 {
-    const struct listener_settings *settings = listener->options.settings;
-    size_t ports = listener_ports(settings);
-
-    if (settings->protocol & PROTOCOL_TCP)
-        listener->tcp_doors = mem_new(ports * sizeof(struct tcp_door));
-    if (settings->protocol & PROTOCOL_UDP)
-        listener->udp_doors = mem_new(ports * sizeof(struct udp_door));
-    if ((settings->protocol & PROTOCOL_TCP && !listener->tcp_doors) ||
-        (settings->protocol & PROTOCOL_UDP && !listener->udp_doors))
-        return -ENOMEM;
-    return 0;
+    list_init(&ports->tcp);
+    list_init(&ports->udp);
 }
 
 struct listener *listener_new(const struct listener_options *options)
@@ -214,16 +176,16 @@ struct listener *listener_new(const struct listener_options *options)
     if (!listener)
         return NULL;
     listener->options = *options;
+    snprintf(listener->name, sizeof(listener->name), "%s", settings->name);
     options->share->by_worker[options->worker->index] = listener;
-    listener->next_id = options->worker->index + 1ull - options->share->bindings.workers;
-    listener_set_frame(listener);
-    listener->tcp.keepalive_s = (uint32_t)(settings->keepalive_ns / 1000000000);
-    snprintf(listener->tcp.congestion, sizeof(listener->tcp.congestion), "%s",
-             settings->tcp_congestion);
+    listener->next_id = options->worker->index + 1ull - options->share->workers;
+    listener_ports_init(&listener->ports);
+    listener_set_tcp(listener, settings);
     list_init(&listener->sessions);
     task_init(&listener->task, listener_tell);
     gate_init(&listener->gate, options->worker, settings, options->share->rates);
-    if (listener_make_doors(listener) || listener_init_datagrams(listener))
+    listener->frame = listener_frame_new(listener, options);
+    if (!listener->frame || listener_init_datagrams(listener))
         listener_free(&listener);
     return listener;
 }
@@ -234,52 +196,102 @@ void listener_free(struct listener **listener)
 
     if (!gone)
         return;
+    listener_forget(gone);
     task_cancel(&gone->task);
     if (gone->has_datagrams)
         udp_sessions_release(&gone->datagrams);
-    mem_free(gone->tcp_doors);
-    mem_free(gone->udp_doors);
+    listener_frame_free(gone->frame);
+    gone->options.share->by_worker[gone->options.worker->index] = NULL;
     mem_free(gone);
     *listener = NULL;
 }
 
-/* This worker's doors of one port. */
-static int listener_open_port(struct listener *listener, uint32_t port)
+int listener_start(struct listener *listener, char *error, size_t error_size)
 {
-    struct bindings *bindings = &listener->options.share->bindings;
-    uint32_t worker = listener->options.worker->index;
-    int fd = bindings_take_tcp(bindings, port, worker);
-    int rc = 0;
+    struct listener_ports ports;
+    int rc;
 
-    if (fd >= 0)
-        rc = listener_open_tcp(listener, bindings->dealt[port], fd);
-    fd = rc ? -1 : bindings_take_udp(bindings, port, worker);
-    if (fd >= 0)
-        rc = listener_open_udp(listener, fd);
+    listener_ports_init(&ports);
+    rc = listener_ports_make(listener, listener->options.settings, &ports, error, error_size);
+    listener_ports_open(listener, &ports); /* after a failure, too: stop closes them */
     return rc;
 }
 
-int listener_start(struct listener *listener, char *error, size_t error_size)
+/* ---- other settings ---- */
+
+int listener_prepare(struct listener *listener, const struct listener_options *options, char *error,
+                     size_t error_size)
+{
+    struct listener_next *next = mem_new(sizeof(*next));
+
+    listener->next = next;
+    if (next) {
+        next->options = *options;
+        listener_ports_init(&next->ports);
+        next->frame = listener_frame_new(listener, options);
+    }
+    if (!next || !next->frame) {
+        snprintf(error, error_size, "listener %s: %s", listener->name,
+                 reason_text(REASON_NO_MEMORY));
+        return -ENOMEM;
+    }
+    return listener_ports_make(listener, options->settings, &next->ports, error, error_size);
+}
+
+void listener_forget(struct listener *listener)
+{
+    if (!listener->next)
+        return;
+    listener_ports_drop(listener, &listener->next->ports);
+    listener_frame_free(listener->next->frame);
+    mem_free(listener->next);
+    listener->next = NULL;
+}
+
+static void listener_switch_frame(struct listener *listener, struct session_frame *frame)
+{
+    struct session_frame *old = listener->frame;
+
+    listener->frame = frame;
+    if (!old->users)
+        listener_frame_free(old);
+}
+
+static void listener_switch_datagrams(struct listener *listener)
 {
     const struct listener_settings *settings = listener->options.settings;
-    char text[ADDR_TEXT_SIZE];
-    uint32_t number = 0;
+    struct udp_sessions_options *options = &listener->datagrams.options;
 
-    for (uint32_t i = 0; i < settings->bind.count; i++) {
-        const struct bind *bind = &settings->bind.items[i];
-
-        for (uint32_t port = addr_port(&bind->addr); port <= bind->last_port; port++) {
-            int failed = listener_open_port(listener, number++);
-
-            if (!failed)
-                continue;
-            snprintf(error, error_size, "listener %s: cannot listen on %s: %s", settings->name,
-                     addr_format(&bind->addr, text), strerror(-failed));
-            return failed;
-        }
-    }
-    return 0;
+    if (!listener->has_datagrams)
+        return;
+    options->pool = listener->options.pool;
+    options->service = listener->frame->service;
+    options->timeout_ns = settings->udp_timeout_ns;
+    options->max = settings->udp_sessions;
+    options->retries = listener->options.retries;
+    listener->datagrams.sources.max = settings->udp_sessions_per_source;
 }
+
+void listener_switch(struct listener *listener)
+{
+    struct listener_next *next = listener->next;
+    const struct listener_settings *settings = next->options.settings;
+
+    listener_ports_switch(listener, settings);
+    listener->options = next->options;
+    listener_switch_frame(listener, next->frame);
+    listener_set_tcp(listener, settings);
+    gate_init(&listener->gate, listener->options.worker, settings,
+              listener->options.share->next_rates);
+    listener_switch_datagrams(listener);
+    listener_count_all(listener);
+    listener_forbid(listener);
+    listener_ports_open(listener, &next->ports);
+    mem_free(next);
+    listener->next = NULL;
+}
+
+/* ---- looking in ---- */
 
 uint32_t listener_active(const struct listener *listener)
 {
@@ -293,7 +305,7 @@ void listener_status(const struct listener *listener, struct status_listener *st
     snprintf(status->name, sizeof(status->name), "%s", settings->name);
     snprintf(status->backend, sizeof(status->backend), "%s", settings->backend);
     status->protocol = settings->protocol;
-    status->addr = listener->options.share->bindings.first;
+    status->addr = listener->options.share->first;
     status->connections = listener->session_count;
     status->connections_total = listener->accepted;
     status->refused_total = listener->refused;
@@ -302,17 +314,25 @@ void listener_status(const struct listener *listener, struct status_listener *st
     status->udp_sessions_total = listener->datagrams.total;
 }
 
+/* ---- the end ---- */
+
 void listener_close(struct listener *listener)
 {
-    listener_close_tcp(listener);
+    listener_ports_close_tcp(listener);
     listener->closing = true;
     listener->datagrams.closed = true;
     listener_settle(listener);
 }
 
+void listener_leave(struct listener *listener)
+{
+    listener->leaving = true;
+    listener_settle(listener);
+}
+
 void listener_stop(struct listener *listener, enum reason reason)
 {
-    listener_close_tcp(listener);
+    listener_ports_close_tcp(listener);
     listener->closing = listener->stopping = true;
     if (listener->has_datagrams)
         udp_sessions_stop(&listener->datagrams, reason);

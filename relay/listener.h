@@ -1,6 +1,7 @@
 /* relay/listener.h - one [listener]: its sockets, and the sessions of the users who came by them.
  * Owner: relay.  Thread: the worker's.
- * Life: new -> start -> close, perhaps -> stop -> idle -> free.  After a failed start, stop too. */
+ * Life: new -> start -> (prepare -> switch or forget)... -> close, perhaps -> stop -> idle -> free.
+ * After a failed start, stop too. */
 #ifndef RELAY_LISTENER_H
 #define RELAY_LISTENER_H
 
@@ -14,28 +15,45 @@
 
 struct listener;
 struct status_listener;
-/* What the listeners of all workers that stand for one [listener] share. */
+/* What the listeners of all workers that stand for one [listener] share.
+ * Thread: the control thread's, but for what workers take or count. */
 struct listener_share {
-    struct bindings bindings;
-    _Atomic uint32_t connections;  /* of all workers; counted where max_connections is set */
+    char name[SETTINGS_NAME_SIZE];
+    uint32_t workers;
+    struct addr first;            /* as bound */
+    struct bindings ports;        /* that workers take at their start, or when they switch */
+    struct addr next_first;       /* of a reload: */
+    struct rate_table *next_rates;
+    _Atomic uint32_t connections; /* of all workers, those that were counted */
     _Atomic uint32_t udp_sessions; /* of all workers */
     struct rate_table *rates;      /* NULL: no rate_limit */
     struct listener *by_worker[SETTINGS_WORKERS_MAX]; /* set by new, constant while any runs */
+    /* Of one that was removed. */
+    _Atomic uint32_t busy;  /* workers that still have users */
+    _Atomic uint32_t parts; /* workers whose listener is not freed */
 };
 
-/* 0 or -errno, and a sentence; then nothing stays open. */
-int listener_share_open(struct listener_share *share, struct os *os,
-                        const struct listener_settings *settings, uint32_t workers, char *error,
-                        size_t error_size) MUST_CHECK;
-void listener_share_close(struct listener_share *share);
+/* NULL: *failed is -errno, and error a sentence; then nothing stays open. */
+struct listener_share *listener_share_new(struct os *os, const struct listener_settings *settings,
+                                          uint32_t workers, int *failed, char *error,
+                                          size_t error_size) MUST_CHECK;
+/* A reload: binds the ports that are new.  0 or -errno, and a sentence.  Then settle follows when
+ * all workers have switched, or forget: nothing has changed. */
+int listener_share_prepare(struct listener_share *share, struct os *os,
+                           const struct listener_settings *had,
+                           const struct listener_settings *settings, char *error,
+                           size_t error_size) MUST_CHECK;
+void listener_share_settle(struct listener_share *share);
+void listener_share_forget(struct listener_share *share);
+void listener_share_free(struct listener_share **share);
 
 typedef void listener_fn(void *context);
 
 struct listener_options {
     struct worker *worker;
-    const struct listener_settings *settings; /* borrowed until free */
+    const struct listener_settings *settings; /* borrowed until free, or the next switch */
     struct listener_share *share;             /* borrowed until free */
-    struct backend_pool *pool;                /* borrowed until idle */
+    struct backend_pool *pool;                /* in use until no session can pick from it */
     bool tunnel; /* members are tunnel clients, each on some of the workers */
     uint64_t connect_timeout_ns;
     uint32_t retries;
@@ -46,7 +64,15 @@ struct listener_options {
 struct listener *listener_new(const struct listener_options *options) MUST_CHECK;
 /* Listens on its worker's sockets. 0 or -errno, and a sentence. */
 int listener_start(struct listener *listener, char *error, size_t error_size) MUST_CHECK;
-void listener_close(struct listener *listener); /* takes no more users; sessions go on */
+/* Other settings, in two steps, the second of which cannot fail: new ports are ready, and what new
+ * sessions begin under. */
+int listener_prepare(struct listener *listener, const struct listener_options *options, char *error,
+                     size_t error_size) MUST_CHECK;
+void listener_switch(struct listener *listener);
+void listener_forget(struct listener *listener); /* no-op where nothing was prepared */
+void listener_close(struct listener *listener);  /* takes no more users; sessions go on */
+/* After close, on all workers: share->busy says from now on whether this one has users. */
+void listener_leave(struct listener *listener);
 uint32_t listener_active(const struct listener *listener);
 void listener_status(const struct listener *listener, struct status_listener *status);
 void listener_stop(struct listener *listener, enum reason reason);

@@ -6,15 +6,16 @@
 /* No two workers give the same number. */
 static uint64_t listener_next_id(struct listener *listener)
 {
-    return listener->next_id += listener->options.share->bindings.workers;
+    return listener->next_id += listener->options.share->workers;
 }
 
 /* The limit counts over all workers, exactly. */
-static bool listener_admit(struct listener *listener)
+static bool listener_admit(struct listener *listener, bool *counted)
 {
     uint32_t most = listener->options.settings->max_connections;
     struct listener_share *share = listener->options.share;
 
+    *counted = most;
     if (!most)
         return true;
     if (atomic_fetch_add(&share->connections, 1) < most)
@@ -23,9 +24,9 @@ static bool listener_admit(struct listener *listener)
     return false;
 }
 
-static void listener_dismiss(struct listener *listener)
+static void listener_dismiss(struct listener *listener, bool counted)
 {
-    if (listener->options.settings->max_connections)
+    if (counted)
         atomic_fetch_sub(&listener->options.share->connections, 1);
 }
 
@@ -36,7 +37,8 @@ void listener_session_ended(void *context, struct session *session)
     list_remove(&session->link);
     worker_note_ebb(listener->options.worker,
                     mem_tide_turns(&listener->tide, listener->session_count--));
-    listener_dismiss(listener);
+    listener_dismiss(listener, session->counted);
+    listener_frame_put(listener, session->frame);
     listener_settle(listener);
 }
 
@@ -47,12 +49,12 @@ static void listener_turn_away(struct listener *listener, int fd)
     struct addr source = {0}, destination = {0};
     int unknown = worker->os->peer_addr(worker->os, fd, &source) ||
                   worker->os->local_addr(worker->os, fd, &destination);
-    const struct access_line line = {.listener = listener->frame.listener,
+    const struct access_line line = {.listener = listener->name,
                                      .protocol = "tcp",
                                      .connection = listener_next_id(listener),
                                      .source = &source,
                                      .destination = &destination,
-                                     .backend = backend_pool_name(listener->frame.pool),
+                                     .backend = backend_pool_name(listener->frame->pool),
                                      .began_ns = worker->now_ns,
                                      .reason = REASON_MAX_CONNECTIONS};
 
@@ -63,19 +65,28 @@ static void listener_turn_away(struct listener *listener, int fd)
     worker->os->close(worker->os, fd);
 }
 
-static void listener_begin(struct listener *listener, int fd, struct member *picked)
+/* Whoever comes here lives here, under the settings that are in force. */
+static void listener_include(struct listener *listener, struct session *session)
+{
+    session->frame->users++;
+    list_append(&listener->sessions, &session->link);
+    listener->session_count++;
+    listener_settle(listener);
+}
+
+static void listener_begin(struct listener *listener, int fd, struct member *picked, bool counted)
 {
     struct worker *worker = listener->options.worker;
     struct session *session =
-        session_start(&listener->frame, fd, listener_next_id(listener), picked);
+        session_start(listener->frame, fd, listener_next_id(listener), picked);
 
     if (!session) {
         counter_add(worker->counters, COUNTER_SESSIONS_FAILED, 1);
-        listener_dismiss(listener);
+        listener_dismiss(listener, counted);
         return;
     }
-    list_append(&listener->sessions, &session->link);
-    listener->session_count++;
+    session->counted = counted;
+    listener_include(listener, session);
 }
 
 /* One of the workers that have it, each in turn. */
@@ -97,6 +108,7 @@ struct handed {
     int fd;                          /* at birth */
     struct session_luggage *luggage; /* later; NULL: at birth */
     struct member *picked;           /* held by `from` until the mail is back; NULL: none was */
+    bool counted;
 };
 
 /* One that had begun here was counted here until now, so that no drain ends without it. */
@@ -134,11 +146,11 @@ static void handed_arrived(struct mail *mail)
     if (to->closing) {
         sock_reset_on_close(os, handed->fd);
         os->close(os, handed->fd);
-        listener_dismiss(to);
+        listener_dismiss(to, handed->counted);
     } else {
         if (handed->picked)
             member_hold(handed->picked, to->options.worker);
-        listener_begin(to, handed->fd, handed->picked);
+        listener_begin(to, handed->fd, handed->picked, handed->counted);
     }
     handed_return(handed);
 }
@@ -150,13 +162,13 @@ static void handed_resumed(struct mail *mail)
     struct session *session = NULL;
 
     if (!to->stopping)
-        session = session_resume(&to->frame, handed->luggage);
+        session = session_resume(to->frame, handed->luggage);
     if (session) {
-        list_append(&to->sessions, &session->link);
-        to->session_count++;
+        session->counted = handed->counted;
+        listener_include(to, session);
     } else {
         counter_add(to->options.worker->counters, COUNTER_SESSIONS_FAILED, 1);
-        listener_dismiss(to);
+        listener_dismiss(to, handed->counted);
     }
     handed_return(handed);
 }
@@ -181,30 +193,37 @@ void listener_session_left(void *context, struct session *session, struct sessio
                               .from = listener,
                               .to = share->by_worker[listener_place(listener, luggage->picked)],
                               .luggage = luggage,
-                              .picked = luggage->picked};
+                              .picked = luggage->picked,
+                              .counted = session->counted};
+    listener_frame_put(listener, session->frame);
     counter_add(worker->counters, COUNTER_HANDED_CONNECTIONS, 1);
     worker_post(handed->to->options.worker, &handed->mail);
 }
 
 /* Without memory for the message the session stays here, and is refused if it cannot be. */
-static void listener_hand(struct listener *listener, uint32_t worker, int fd, struct member *picked)
+static void listener_hand(struct listener *listener, uint32_t worker, int fd, struct member *picked,
+                          bool counted)
 {
     struct listener *to = listener->options.share->by_worker[worker];
     struct handed *handed = mem_new(sizeof(*handed));
 
     if (!handed) {
-        listener_begin(listener, fd, picked);
+        listener_begin(listener, fd, picked, counted);
         return;
     }
-    *handed = (struct handed){
-        .mail.run = handed_arrived, .from = listener, .to = to, .fd = fd, .picked = picked};
+    *handed = (struct handed){.mail.run = handed_arrived,
+                              .from = listener,
+                              .to = to,
+                              .fd = fd,
+                              .picked = picked,
+                              .counted = counted};
     counter_add(listener->options.worker->counters, COUNTER_HANDED_CONNECTIONS, 1);
     worker_post(to->options.worker, &handed->mail);
 }
 
 /* Where members are on some workers only, the pick comes first and says where the session lives; it
  * waits for who the user is where a proxy will say. */
-static void listener_settle_user(struct listener *listener, int fd)
+static void listener_settle_user(struct listener *listener, int fd, bool counted)
 {
     struct worker *worker = listener->options.worker;
     struct addr source = {0};
@@ -213,23 +232,23 @@ static void listener_settle_user(struct listener *listener, int fd)
 
     if (worker->os->peer_addr(worker->os, fd, &source))
         source.length = 0; /* gone already */
-    if (listener->frame.accept_proxy != ACCEPT_PROXY_NO && gate_trusts(&listener->gate, &source)) {
-        listener_begin(listener, fd, NULL);
+    if (listener->frame->accept_proxy != ACCEPT_PROXY_NO && gate_trusts(&listener->gate, &source)) {
+        listener_begin(listener, fd, NULL, counted);
         return;
     }
     picked = backend_pick(listener->options.pool, &pick);
     if (!picked || member_is_at(picked, worker->index)) {
-        listener_begin(listener, fd, picked);
+        listener_begin(listener, fd, picked, counted);
         return;
     }
-    listener_hand(listener, listener_place(listener, picked), fd, picked);
+    listener_hand(listener, listener_place(listener, picked), fd, picked, counted);
 }
 
-static bool listener_take(struct listener *listener, int fd)
+static bool listener_take(struct listener *listener, int fd, bool *counted)
 {
     struct worker *worker = listener->options.worker;
 
-    if (!listener_admit(listener)) {
+    if (!listener_admit(listener, counted)) {
         listener->refused++;
         listener_turn_away(listener, fd);
         return false;
@@ -243,24 +262,55 @@ static bool listener_take(struct listener *listener, int fd)
 void listener_accepted(struct tcp_door *door, int fd)
 {
     struct listener *listener = door->context;
+    bool counted;
 
-    if (!listener_take(listener, fd))
+    if (!listener_take(listener, fd, &counted))
         return;
-    if (listener->options.tunnel && listener->options.share->bindings.workers > 1)
-        listener_settle_user(listener, fd);
+    if (listener->options.tunnel && listener->options.share->workers > 1)
+        listener_settle_user(listener, fd, counted);
     else
-        listener_begin(listener, fd, NULL);
+        listener_begin(listener, fd, NULL, counted);
 }
 
 /* One socket for all workers: each gets its turn, except where the member says who. */
 void listener_deal(struct tcp_door *door, int fd)
 {
     struct listener *listener = door->context;
-    uint32_t workers = listener->options.share->bindings.workers;
+    uint32_t workers = listener->options.share->workers;
     uint32_t worker = listener->next_worker++ % workers;
+    bool counted;
 
     if (listener->options.tunnel || worker == listener->options.worker->index)
         listener_accepted(door, fd);
-    else if (listener_take(listener, fd))
-        listener_hand(listener, worker, fd, NULL);
+    else if (listener_take(listener, fd, &counted))
+        listener_hand(listener, worker, fd, NULL, counted);
+}
+
+/* ---- when settings change ---- */
+
+void listener_count_all(struct listener *listener)
+{
+    if (!listener->options.settings->max_connections)
+        return;
+    for (struct list *link = listener->sessions.next; link != &listener->sessions;
+         link = link->next) {
+        struct session *session = container_of(link, struct session, link);
+
+        if (!session->counted)
+            atomic_fetch_add(&listener->options.share->connections, 1);
+        session->counted = true;
+    }
+}
+
+void listener_forbid(struct listener *listener)
+{
+    for (struct list *link = listener->sessions.next; link != &listener->sessions;
+         link = link->next) {
+        struct session *session = container_of(link, struct session, link);
+
+        if (session_was_admitted(session) && gate_forbids(&listener->gate, &session->source))
+            session_stop(session, REASON_SOURCE_DENIED);
+    }
+    if (listener->has_datagrams)
+        udp_sessions_forbid(&listener->datagrams);
 }

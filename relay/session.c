@@ -184,7 +184,7 @@ void session_open(struct session *session)
     session->picked = NULL;
 }
 
-struct session *session_start(const struct session_frame *frame, int fd, uint64_t id,
+struct session *session_start(struct session_frame *frame, int fd, uint64_t id,
                               struct member *picked)
 {
     struct os *os = frame->worker->os;
@@ -216,6 +216,11 @@ drop_picked:
     if (picked)
         member_drop(picked, frame->worker);
     return NULL;
+}
+
+bool session_was_admitted(const struct session *session)
+{
+    return session->opening || session->splice.pump.worker;
 }
 
 void session_stop(struct session *session, enum reason reason)

@@ -39,12 +39,14 @@ typedef void session_stop_fn(struct session *session, enum reason reason);
 
 enum { SESSION_STEPS_MAX = 4 };
 
-/* What the sessions of one listener share; lives as long as they do. */
+/* What sessions of one listener share that began under the same settings; the listener's, who frees
+ * it when it has another and the last session has ended. */
 struct session_frame {
+    uint32_t users; /* sessions; the listener counts */
     struct worker *worker;
     struct backend_pool *pool;
     struct gate *gate;
-    const char *listener, *service;
+    char listener[SETTINGS_NAME_SIZE], service[SETTINGS_NAME_SIZE];
     struct pump_limits limits;
     uint64_t buffer_limit, connect_timeout_ns, selection_timeout_ns;
     uint32_t retries;
@@ -60,7 +62,7 @@ struct session_frame {
 
 struct session {
     struct list link; /* the listener's */
-    const struct session_frame *frame;
+    struct session_frame *frame;
     struct addr source, destination;
     uint64_t id, began_ns, connected_ns; /* connected_ns 0: never */
     uint16_t port;                       /* of ours, that the user came by */
@@ -74,6 +76,7 @@ struct session {
     struct member *picked;   /* before the steps began, and held; NULL: none, or the opening's */
     bool user_ended;         /* and the FIN behind it */
     bool admitted;           /* the gate has nothing to say any more */
+    bool counted;            /* the listener's: among those that max_connections counts */
     struct opening *opening; /* NULL once done */
     /* Then. */
     struct member *member; /* held while pumping */
@@ -82,12 +85,14 @@ struct session {
 
 /* fd (taken, on failure too) is a user's connection that was just accepted; picked (taken, too) is
  * held, or NULL.  NULL: no memory. */
-struct session *session_start(const struct session_frame *frame, int fd, uint64_t id,
+struct session *session_start(struct session_frame *frame, int fd, uint64_t id,
                               struct member *picked) MUST_CHECK;
 void session_stop(struct session *session, enum reason reason);
+/* Past the gate: it is known who the user is, and was let in. */
+bool session_was_admitted(const struct session *session);
 /* After a move: the descriptor is taken out of the luggage, and its member held here too.  NULL: no
  * memory. */
-struct session *session_resume(const struct session_frame *frame,
+struct session *session_resume(struct session_frame *frame,
                                struct session_luggage *luggage) MUST_CHECK;
 /* Frees it; a connection that is still in it is reset. */
 void session_luggage_drop(struct os *os, struct session_luggage *luggage);

@@ -137,7 +137,7 @@ static int session_unpack(struct session *session, const struct session_luggage 
     return queue_append(&session->received, pools, POOL_MEDIUM, luggage->bytes, luggage->length);
 }
 
-struct session *session_resume(const struct session_frame *frame, struct session_luggage *luggage)
+struct session *session_resume(struct session_frame *frame, struct session_luggage *luggage)
 {
     struct session *session = mem_new(sizeof(*session));
 

@@ -191,6 +191,8 @@ void settings_free(struct settings **settings);
 uint32_t settings_check_files(const struct settings *settings, FILE *errors);
 /* How many ports the binds of a listener are, for one protocol. */
 uint32_t listener_ports(const struct listener_settings *listener);
+/* Whether one of them is that address and port. */
+bool bind_list_holds(const struct bind_list *list, const struct addr *addr);
 /* Whether the ports of a bind have a socket per worker; long runs and paths have one each. */
 bool bind_is_shared(const struct bind *bind);
 /* Descriptors that the listeners, tunnels and servers of all workers take before anybody connects.

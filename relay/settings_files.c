@@ -58,6 +58,22 @@ uint32_t listener_ports(const struct listener_settings *listener)
     return count;
 }
 
+bool bind_list_holds(const struct bind_list *list, const struct addr *addr)
+{
+    uint16_t port = addr_port(addr);
+
+    for (uint32_t i = 0; i < list->count; i++) {
+        struct addr at = list->items[i].addr;
+
+        if (port < addr_port(&at) || port > list->items[i].last_port)
+            continue;
+        addr_set_port(&at, port);
+        if (addr_equal(&at, addr))
+            return true;
+    }
+    return false;
+}
+
 bool bind_is_shared(const struct bind *bind)
 {
     return bind_ports(bind) <= SHARED_PORTS_MAX && addr_family(&bind->addr) != AF_UNIX;

@@ -31,7 +31,11 @@ static void udp_door_told(struct task *task)
 static void udp_door_deliver(struct udp_door *door, const struct datagram_in *in)
 {
     struct addr local = addr_family(&in->local) == AF_UNSPEC ? door->addr : in->local;
-    struct udp_arrival arrival = {door->sender, &in->peer, &local};
+    struct udp_arrival arrival = {.sender = door->sender,
+                                  .users = &door->users,
+                                  .closed = door->leaving,
+                                  .source = &in->peer,
+                                  .local = &local};
     uint32_t segment = in->segment ? in->segment : in->length;
     uint32_t at = 0;
 
@@ -73,7 +77,7 @@ static void udp_door_sender_idle(void *context)
     udp_door_settle(door);
 }
 
-int udp_door_open(struct udp_door *door, struct worker *worker, int fd,
+int udp_door_init(struct udp_door *door, struct worker *worker, int fd,
                   struct udp_sessions *sessions)
 {
     int error;
@@ -92,12 +96,22 @@ int udp_door_open(struct udp_door *door, struct worker *worker, int fd,
         (struct msghdr){.msg_namelen = sizeof(struct sockaddr_in6), .msg_controllen = CONTROL_SIZE};
     op_init(&door->op, udp_door_received);
     task_init(&door->task, udp_door_told);
-    udp_door_arm(door);
     return 0;
 
 close_fd:
     worker->os->close(worker->os, door->fd);
     return error;
+}
+
+void udp_door_open(struct udp_door *door)
+{
+    udp_door_arm(door);
+}
+
+void udp_door_drop(struct udp_door *door)
+{
+    udp_sender_free(&door->sender);
+    door->worker->os->close(door->worker->os, door->fd);
 }
 
 void udp_door_close(struct udp_door *door)

@@ -1,6 +1,6 @@
 /* relay/udp_door.h - one bound UDP socket of a listener: receives from users and answers them.
  * A listener may have thousands, so a door is small and sessions are the listener's.
- * Owner: who embeds it.  Thread: the worker's.  Life: open -> close -> closed. */
+ * Owner: who embeds it.  Thread: the worker's.  Life: init -> open -> close -> closed, or drop. */
 #ifndef RELAY_UDP_DOOR_H
 #define RELAY_UDP_DOOR_H
 
@@ -17,6 +17,8 @@ struct udp_door {
     void *context;
     int fd;
     bool closing, sender_stopped;
+    bool leaving;   /* the owner's: only those who have a session are served */
+    uint32_t users; /* sessions of it; the sessions' to count */
     struct addr addr; /* as bound: what was asked, where the kernel does not say */
     struct op op;
     struct msghdr message; /* tells the kernel how much room addresses and control bytes take */
@@ -27,8 +29,10 @@ struct udp_door {
 
 /* closed and context are set by the owner before.  fd is bound; taken, on failure too.  0 or
  * -errno: nothing follows then. */
-int udp_door_open(struct udp_door *door, struct worker *worker, int fd,
+int udp_door_init(struct udp_door *door, struct worker *worker, int fd,
                   struct udp_sessions *sessions) MUST_CHECK;
+void udp_door_open(struct udp_door *door);
+void udp_door_drop(struct udp_door *door); /* in place of open */
 void udp_door_close(struct udp_door *door);
 
 #endif

@@ -16,6 +16,7 @@ struct udp_session {
     struct member *member;
     struct udp_source *from;
     struct udp_sender *sender;
+    uint32_t *users; /* of the socket it came by */
     struct addr source, local;
     uint64_t id, active_ns, began_ns;
     uint64_t datagrams_in, datagrams_out, bytes_in, bytes_out;
@@ -172,6 +173,8 @@ static void udp_session_closed(struct datagram_end *end, enum reason reason)
     udp_source_give(&sessions->sources, session->from);
     datagram_free(end);
     member_drop(session->member, sessions->options.worker);
+    if (!--*session->users && sessions->options.left)
+        sessions->options.left(sessions->options.left_context, session->users);
     mem_free(session);
     sessions->count--;
     atomic_fetch_sub(sessions->options.open, 1);
@@ -291,6 +294,8 @@ static struct udp_session *udp_session_new(struct udp_sessions *sessions,
     session->far->owner = session;
     session->all = sessions;
     session->sender = arrival->sender;
+    session->users = arrival->users;
+    ++*session->users;
     session->source = *arrival->source;
     session->local = *arrival->local;
     session->id = *sessions->options.next_id += sessions->options.id_step;
@@ -315,7 +320,7 @@ void udp_sessions_received(struct udp_sessions *sessions, const struct udp_arriv
     counter_add(counters, COUNTER_UDP_IN, 1);
     if (sessions->stopping || (session && session->closing))
         return;
-    if (!session && !sessions->closed)
+    if (!session && !sessions->closed && !arrival->closed)
         session = udp_session_new(sessions, arrival, hash);
     if (!session)
         return;
@@ -346,6 +351,19 @@ int udp_sessions_init(struct udp_sessions *sessions, const struct udp_sessions_o
     if (error)
         udp_sources_release(&sessions->sources);
     return error;
+}
+
+void udp_sessions_forbid(struct udp_sessions *sessions)
+{
+    struct list *next;
+
+    for (struct list *link = sessions->by_age.next; link != &sessions->by_age; link = next) {
+        struct udp_session *session = container_of(link, struct udp_session, link);
+
+        next = link->next;
+        if (gate_forbids(sessions->options.gate, &session->source))
+            udp_session_close(session, REASON_SOURCE_DENIED);
+    }
 }
 
 void udp_sessions_stop(struct udp_sessions *sessions, enum reason reason)

@@ -30,6 +30,8 @@ struct udp_sessions_options {
     void *context;
     void (*emptied)(void *context); /* each time the last session has gone; may be NULL */
     void *emptied_context;
+    void (*left)(void *context, uint32_t *users); /* none came by that socket any more; or NULL */
+    void *left_context;
 };
 
 struct udp_sessions {
@@ -51,12 +53,16 @@ int udp_sessions_init(struct udp_sessions *sessions,
                       const struct udp_sessions_options *options) MUST_CHECK;
 /* By which socket a datagram came, and between whom. */
 struct udp_arrival {
-    struct udp_sender *sender;         /* for answers; borrowed until idle */
+    struct udp_sender *sender;         /* for answers; borrowed while it has users */
+    uint32_t *users;                   /* of that socket: sessions; counted here */
+    bool closed;                       /* those without a session are not served by it */
     const struct addr *source, *local; /* local: the address and port that were asked */
 };
 /* A user's datagram; all but the sender is borrowed until return. */
 void udp_sessions_received(struct udp_sessions *sessions, const struct udp_arrival *arrival,
                            const uint8_t *data, uint32_t length);
+/* Ends those that the gate forbids now. */
+void udp_sessions_forbid(struct udp_sessions *sessions);
 void udp_sessions_stop(struct udp_sessions *sessions, enum reason reason);
 void udp_sessions_release(struct udp_sessions *sessions);
 
