@@ -93,8 +93,9 @@ struct member {
     /* Set before it is added. */
     const struct member_ops *ops;
     char name[65];
-    uint32_t max_conn; /* 0: no limit */
-    /* Set before it is added, then changed by backend_pool_move alone. */
+    /* 0: no limit.  The owner may change it, but not from or to 0. */
+    _Atomic uint32_t max_conn;
+    /* Set before it is added, then changed by backend_pool_move or for backend_pool_arrange. */
     enum member_tier tier;
     _Atomic uint32_t weight; /* 0 is 1 */
     /* Bits: the workers that it can be opened on at once; 0: any.  The member's own to change. */
@@ -115,6 +116,7 @@ struct member {
     struct mail mail; /* asks the owner whether it has ended */
     _Atomic bool asked;
     enum member_life life; /* the owner's */
+    bool stays;            /* the owner's, while it arranges */
 };
 
 /* A session refers to a member from its pick until it ends, on one worker.  Who hands it over holds
@@ -167,17 +169,21 @@ enum balance {
 
 struct pool_options {
     const char *name; /* copied */
-    enum balance balance;
+    _Atomic(enum balance) balance;
     struct worker *owner; /* where members end; may be NULL where one worker runs */
     uint32_t workers;     /* that pick, from index 0; 0 is 1 */
     /* Passive ejection: after so many failures in a row a member is out for eject_ns, twice that
      * after each failed probe up to eject_max_ns.  0: never. */
-    uint32_t eject_after;
-    uint64_t eject_ns, eject_max_ns;
+    _Atomic uint32_t eject_after;
+    _Atomic uint64_t eject_ns, eject_max_ns;
 };
 
 struct backend_pool;
 struct backend_pool *backend_pool_new(const struct pool_options *options) MUST_CHECK;
+/* Another balance and other ejection, from now on; the rest of the options is not looked at. */
+void backend_pool_adjust(struct backend_pool *pool, const struct pool_options *options);
+/* In place of free where no other thread has seen it. */
+void backend_pool_discard(struct backend_pool **pool);
 /* Removes what is left, whose unused() comes from here or earlier: only the calling thread may be
  * one that picks, and no session may be left. */
 void backend_pool_free(struct backend_pool **pool);
@@ -187,6 +193,14 @@ int backend_pool_add(struct backend_pool *pool, struct member *member) MUST_CHEC
  * stays as it was. */
 int backend_pool_move(struct backend_pool *pool, struct member *member, enum member_tier tier,
                       uint32_t weight) MUST_CHECK;
+/* Other members, in another order, in one step that cannot fail: `admit` each that is new, and
+ * reserve room for all; `arrange` then takes it.  Who is not among them is removed.  A member that
+ * was admitted and then is not arranged frees its loads. */
+struct pool_table;
+struct pool_table *backend_pool_reserve(uint32_t count) MUST_CHECK; /* NULL: no memory; mem_free */
+int backend_pool_admit(struct backend_pool *pool, struct member *member) MUST_CHECK; /* -ENOMEM */
+void backend_pool_arrange(struct backend_pool *pool, struct pool_table *table,
+                          struct member *const *order, uint32_t count);
 /* Never picked again: MEMBER_GONE, and unused() once it has ended.  Never fails. */
 void backend_pool_remove(struct backend_pool *pool, struct member *member);
 /* Who may pick from it says so, and when it may not any more: any thread.  In use by nobody and out

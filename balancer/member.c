@@ -119,10 +119,15 @@ void member_leave(struct member *member)
     grace_begin(&member->grace, member->options->owner, member_left);
 }
 
+static uint32_t member_most(const struct member *member)
+{
+    return atomic_load_explicit(&member->max_conn, memory_order_relaxed);
+}
+
 void member_hold(struct member *member, struct worker *worker)
 {
     load_count(&member->loads[worker->index].held);
-    if (member->max_conn)
+    if (member_most(member))
         atomic_fetch_add(&member->taken, 1);
 }
 
@@ -133,7 +138,7 @@ void member_drop(struct member *member, struct worker *worker)
     struct worker *owner = member->options->owner;
 
     must(load_read(&load->held) > load_read(&load->dropped));
-    if (member->max_conn)
+    if (member_most(member))
         atomic_fetch_sub(&member->taken, 1);
     load_count(&load->dropped);
     if (atomic_load(&member->state) != MEMBER_GONE)
@@ -149,9 +154,10 @@ void member_drop(struct member *member, struct worker *worker)
 bool member_take(struct member *member, struct worker *worker)
 {
     uint32_t taken = atomic_load_explicit(&member->taken, memory_order_relaxed);
+    uint32_t most = member_most(member);
 
-    while (member->max_conn) {
-        if (taken >= member->max_conn)
+    while (most) {
+        if (taken >= most)
             return false;
         if (atomic_compare_exchange_weak(&member->taken, &taken, taken + 1))
             break;

@@ -40,6 +40,33 @@ void backend_pool_free(struct backend_pool **pool)
     *pool = NULL;
 }
 
+void backend_pool_discard(struct backend_pool **pool)
+{
+    struct backend_pool *old = *pool;
+    struct pool_table *table = atomic_load(&old->table);
+
+    for (uint32_t i = 0; table && i < table->count; i++) {
+        struct member *member = table->members[i];
+
+        mem_free(member->loads);
+        member->loads = NULL;
+        member->ops->unused(member);
+    }
+    mem_free(table);
+    mem_free(old->cursors);
+    mem_free(old);
+    *pool = NULL;
+}
+
+void backend_pool_adjust(struct backend_pool *pool, const struct pool_options *options)
+{
+    atomic_store_explicit(&pool->options.balance, options->balance, memory_order_relaxed);
+    atomic_store_explicit(&pool->options.eject_after, options->eject_after, memory_order_relaxed);
+    atomic_store_explicit(&pool->options.eject_ns, options->eject_ns, memory_order_relaxed);
+    atomic_store_explicit(&pool->options.eject_max_ns, options->eject_max_ns,
+                          memory_order_relaxed);
+}
+
 const char *backend_pool_name(const struct backend_pool *pool)
 {
     return pool->name;
@@ -113,6 +140,50 @@ int backend_pool_add(struct backend_pool *pool, struct member *member)
     pool_swap_table(pool, table, member);
     atomic_fetch_add(&pool->count, 1);
     return 0;
+}
+
+/* ---- everybody at once ---- */
+
+struct pool_table *backend_pool_reserve(uint32_t count)
+{
+    struct pool_table *table;
+
+    return mem_new(sizeof(*table) + count * sizeof(table->members[0]));
+}
+
+int backend_pool_admit(struct backend_pool *pool, struct member *member)
+{
+    return member_enter(member, &pool->options);
+}
+
+static void pool_remove_strangers(struct pool_table *old)
+{
+    for (uint32_t i = 0; old && i < old->count; i++) {
+        struct member *member = old->members[i];
+
+        if (member && !member->stays)
+            member_leave(member);
+    }
+}
+
+void backend_pool_arrange(struct backend_pool *pool, struct pool_table *table,
+                          struct member *const *order, uint32_t count)
+{
+    struct pool_table *old = atomic_load(&pool->table);
+
+    for (uint32_t tier = 0; tier < TIER_COUNT; tier++)
+        for (uint32_t i = 0; i < count; i++)
+            if (order[i]->tier == tier)
+                table_append(table, order[i]);
+    for (uint32_t i = 0; i < count; i++)
+        order[i]->stays = true;
+    atomic_store(&pool->table, table);
+    atomic_store(&pool->count, count);
+    pool_remove_strangers(old);
+    for (uint32_t i = 0; i < count; i++)
+        order[i]->stays = false;
+    if (old)
+        grace_begin(&old->grace, pool->options.owner, table_passed);
 }
 
 int backend_pool_move(struct backend_pool *pool, struct member *member, enum member_tier tier,

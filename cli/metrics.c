@@ -105,6 +105,9 @@ static void metrics_process(struct writer *out, const struct report *report)
     metrics_row(out, "build_info", version, 1);
     metrics_family(out, "start_time_seconds", "gauge", "When the process started, since 1970");
     metrics_row_seconds(out, "start_time_seconds", none, report->started_ms * 1000000);
+    metrics_family(out, "reload_time_seconds", "gauge",
+                   "When other settings came into force, since 1970; 0: never");
+    metrics_row_seconds(out, "reload_time_seconds", none, report->reloaded_ms * 1000000);
     metrics_family(out, "workers", "gauge", "Worker threads");
     metrics_row(out, "workers", none, report->workers);
     metrics_family(out, "draining", "gauge", "1 while no new users are taken");

@@ -9,7 +9,6 @@
 #include "cli/cli.h"
 #include "cli/limits.h"
 #include "cli/process_parts.h"
-#include "cli/reload.h"
 #include "cli/signals.h"
 #include "core/resolve.h"
 #include "quic/quic.h"
@@ -17,7 +16,7 @@
 void process_complain(struct process *process, const char *what, const char *why)
 {
     LOG(process->source, LOG_ERROR, what, LOG_TEXT("error", why));
-    if (!process->source || strcmp(process->options->settings->log.file, "stderr") != 0)
+    if (!process->source || strcmp(process->settings->log.file, "stderr") != 0)
         fprintf(stderr, "qmux-uring: %s: %s\n", what, why);
 }
 
@@ -45,25 +44,6 @@ void process_end(struct process *process, const char *why)
         team_stop(&process->team);
 }
 
-bool process_reload(struct process *process, struct writer *error)
-{
-    notify_reloading(&process->notify);
-    if (reload_judge(process->options->file, process->options->settings, error))
-        writer_add(error, "not in this version: reload");
-    notify_ready(&process->notify, "serving");
-    return false;
-}
-
-static void process_take_reload(struct process *process, const char *signal)
-{
-    struct writer error = {0};
-
-    if (!process_reload(process, &error))
-        LOG(process->source, LOG_WARN, "the old settings stay", LOG_TEXT("signal", signal),
-            LOG_TEXT("error", error.text));
-    writer_release(&error);
-}
-
 static void process_take_signal(struct process *process)
 {
     const char *name = "";
@@ -81,7 +61,7 @@ static void process_take_signal(struct process *process)
         LOG(process->source, LOG_INFO, "log reopened", LOG_TEXT("asked_by", name));
         break;
     case SIGNAL_RELOAD:
-        process_take_reload(process, name);
+        process_reload(process, name, NULL);
         break;
     case SIGNAL_UPGRADE:
         LOG(process->source, LOG_WARN, "not in this version: ignored", LOG_TEXT("signal", name));
@@ -91,12 +71,12 @@ static void process_take_signal(struct process *process)
 
 static bool process_is_complete(const struct process *process, uint32_t news)
 {
-    return news & THREAD_REGISTERED || !process->options->settings->client.present;
+    return news & THREAD_REGISTERED || !process->settings->client.present;
 }
 
 static void process_log_addresses(const struct process *process)
 {
-    const struct settings *settings = process->options->settings;
+    const struct settings *settings = process->settings;
     struct addr addr;
 
     for (uint32_t i = 0; i < settings->tunnel_count; i++)
@@ -111,7 +91,7 @@ static void process_log_addresses(const struct process *process)
 
 static void process_tell_ready(const struct process *process)
 {
-    const struct settings *settings = process->options->settings;
+    const struct settings *settings = process->settings;
     struct addr addr = {0};
     int rc = settings->listener_count
                  ? crew_listener_addr(process->team.crew, settings->listeners[0].name, &addr)
@@ -125,7 +105,7 @@ static void process_tell_ready(const struct process *process)
 /* False: every thread has ended. */
 static bool process_take_news(struct process *process)
 {
-    const struct settings *settings = process->options->settings;
+    const struct settings *settings = process->settings;
     uint32_t news = team_news(&process->team);
 
     if (news & THREAD_STARTED && !process->started) {
@@ -172,6 +152,7 @@ static void process_control(struct process *process)
         uint32_t count, admin = 0;
 
         process_take_picture(process);
+        process_sweep(process, &timeout_ms);
         if (process->started)
             process_take_time(process, &timeout_ms);
         process_feed_watchdog(process, &timeout_ms);
@@ -205,13 +186,30 @@ static struct log *open_log(const struct log_options *options)
     return log;
 }
 
+void process_log_options(const struct process *process, const struct settings *settings,
+                         struct log_options *options)
+{
+    *options = (struct log_options){
+        .level = settings->log.level, .format = settings->log.format, .file = settings->log.file};
+    if (process->options->verbose)
+        options->level = LOG_DEBUG;
+    else if (process->options->quiet && options->level < LOG_WARN)
+        options->level = LOG_WARN;
+}
+
+bool process_access_options(const struct settings *settings, struct log_options *options)
+{
+    *options = (struct log_options){.level = LOG_INFO,
+                                    .format = settings->log.access_format,
+                                    .file = settings->log.access};
+    return settings->log.access;
+}
+
 static int process_open_access(struct process *process)
 {
-    const struct log_settings *settings = &process->options->settings->log;
-    const struct log_options options = {
-        .level = LOG_INFO, .format = settings->access_format, .file = settings->access};
+    struct log_options options;
 
-    if (!settings->access)
+    if (!process_access_options(process->settings, &options))
         return 0;
     process->access = open_log(&options);
     return process->access ? 0 : -EIO;
@@ -219,14 +217,9 @@ static int process_open_access(struct process *process)
 
 static int process_open_log(struct process *process)
 {
-    const struct log_settings *settings = &process->options->settings->log;
-    struct log_options options = {
-        .level = settings->level, .format = settings->format, .file = settings->file};
+    struct log_options options;
 
-    if (process->options->verbose)
-        options.level = LOG_DEBUG;
-    else if (process->options->quiet && options.level < LOG_WARN)
-        options.level = LOG_WARN;
+    process_log_options(process, process->settings, &options);
     process->log = open_log(&options);
     if (!process->log)
         return -EIO;
@@ -276,7 +269,7 @@ static int process_run_team(struct process *process)
 static int process_open_team(struct process *process)
 {
     const struct team_options options = {
-        .settings = process->options->settings,
+        .settings = process->settings,
         .os = &process->activation.os,
         .log = process->log,
         .access = process->access,
@@ -326,7 +319,7 @@ static int process_run_log(struct process *process)
 
     if (process_open_log(process))
         return CLI_FAILED;
-    rc = limits_raise(process->options->settings);
+    rc = limits_raise(process->settings);
     if (rc)
         LOG(process->source, LOG_WARN, "the limit of descriptors could not be raised",
             LOG_TEXT("error", strerror(-rc)));
@@ -340,6 +333,7 @@ static int process_run_log(struct process *process)
 int process_run(const struct process_options *options)
 {
     struct process process = {.options = options,
+                              .settings = options->settings,
                               .began_ms = process_clock_ms(),
                               .started_ms = os_linux.wall_ms(&os_linux)};
     int code;

@@ -35,7 +35,7 @@ static void admin_stops(void *context, const char *asked_by)
 
 static bool admin_reloads(void *context, struct writer *error)
 {
-    return process_reload(context, error);
+    return process_reload(context, "reload", error);
 }
 
 static const struct admin_events process_admin_events = {
@@ -47,7 +47,7 @@ static const struct admin_events process_admin_events = {
 
 int process_open_admin(struct process *process)
 {
-    const struct settings *settings = process->options->settings;
+    const struct settings *settings = process->settings;
     struct admin_options options = {.settings = &settings->admin,
                                     .owner = settings->process.user,
                                     .counters = &process->counters,
@@ -72,7 +72,7 @@ static bool process_has_tunnel(const struct process *process, const struct statu
     for (uint32_t i = 0; i < status->server_count; i++)
         if (status->servers[i].registered)
             return true;
-    return !process->options->settings->client.present;
+    return !process->settings->client.present;
 }
 
 static void process_answer(struct process *process, const struct status *status)
@@ -83,6 +83,7 @@ static void process_answer(struct process *process, const struct status *status)
                                      process_has_tunnel(process, status),
                             .uptime_ms = process_clock_ms() - process->began_ms,
                             .started_ms = process->started_ms,
+                            .reloaded_ms = process->reloaded_ms,
                             .workers = process->team.count};
 
     for (int i = 0; i < COUNTER_COUNT; i++)

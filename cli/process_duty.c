@@ -6,7 +6,7 @@
 
 static int process_write_pid(struct process *process)
 {
-    const struct process_settings *settings = &process->options->settings->process;
+    const struct process_settings *settings = &process->settings->process;
     int rc = settings->pid_file ? pid_file_write(settings->pid_file, &settings->user) : 0;
 
     if (rc)
@@ -16,7 +16,7 @@ static int process_write_pid(struct process *process)
 
 static int process_drop(struct process *process)
 {
-    const struct process_settings *settings = &process->options->settings->process;
+    const struct process_settings *settings = &process->settings->process;
     int rc = privileges_drop(&settings->user, &settings->group);
 
     if (rc)
@@ -46,7 +46,7 @@ int process_take_duty(struct process *process)
 
 void process_leave_duty(struct process *process)
 {
-    const char *pid_file = process->options->settings->process.pid_file;
+    const char *pid_file = process->settings->process.pid_file;
 
     if (pid_file && process->started)
         pid_file_remove(pid_file);

@@ -12,6 +12,7 @@
 
 struct process {
     const struct process_options *options;
+    const struct settings *settings; /* in force */
     struct log *log, *access;  /* access NULL: none */
     struct log_source *source; /* the control thread's */
     struct resolver *resolver;
@@ -23,6 +24,8 @@ struct process {
     int signal_fd;
     uint64_t started_ms, began_ms; /* since 1970, and of the clock that only goes forward */
     uint64_t end_ms;               /* 0: no end of its own */
+    uint64_t reloaded_ms;          /* since 1970: when settings last changed; 0: never */
+    uint64_t sweep_ms;             /* when to look after those who leave */
     uint32_t ends;                 /* how often we were asked to end */
     bool started, ready, failed;
     bool picture_again; /* somebody asked after the picture that is under way was begun */
@@ -34,9 +37,17 @@ uint64_t process_clock_ms(void);
 void process_complain(struct process *process, const char *what, const char *why);
 /* The first time it drains, the second time it stops; further ones change nothing. */
 void process_end(struct process *process, const char *why);
-/* False: nothing has changed, and `error` says why. */
-bool process_reload(struct process *process, struct writer *error);
 uint64_t process_counter(const struct process *process, enum counter counter);
+
+void process_log_options(const struct process *process, const struct settings *settings,
+                         struct log_options *options);
+/* False: there is no access log. */
+bool process_access_options(const struct settings *settings, struct log_options *options);
+
+/* process_reload.c */
+/* False: nothing has changed, and `error`, where it is not NULL, says why, as the log does. */
+bool process_reload(struct process *process, const char *asked_by, struct writer *error);
+void process_sweep(struct process *process, int *timeout_ms); /* what a reload has removed */
 
 /* process_admin.c */
 int process_open_admin(struct process *process) MUST_CHECK; /* says what failed */

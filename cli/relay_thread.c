@@ -100,6 +100,18 @@ static void thread_takes_picture(struct mail *mail)
     thread_tell(thread, 0);
 }
 
+static void thread_changes(struct mail *mail)
+{
+    struct relay_thread *thread = container_of(mail, struct relay_thread, change.mail);
+
+    if (thread->change.step == RELAY_SWITCH)
+        thread->worker.access = thread->change.access;
+    thread->change.rc = relay_take(thread->relay, thread->change.step, thread->change.error,
+                                   sizeof thread->change.error);
+    atomic_store(&thread->change.given, false);
+    thread_tell(thread, 0);
+}
+
 /* ---- from start to end ---- */
 
 static int thread_open_worker(struct relay_thread *thread)
@@ -210,6 +222,8 @@ int relay_thread_start(struct relay_thread *thread)
         thread->orders[i] = (struct thread_mail){.mail.run = thread_orders[i], .thread = thread};
     thread->beat_mail.run = thread_beats;
     thread->picture_mail.run = thread_takes_picture;
+    thread->change.mail.run = thread_changes;
+    thread->change.access = thread->access;
     pthread_mutex_init(&thread->post_lock, NULL);
     rc = pthread_create(&thread->thread, NULL, thread_main, thread);
     if (rc)
@@ -269,6 +283,22 @@ bool relay_thread_take_picture(struct relay_thread *thread, struct status *pictu
     *picture = thread->picture;
     *error = thread->picture_error;
     return true;
+}
+
+bool relay_thread_change(struct relay_thread *thread, enum relay_change step)
+{
+    thread->change.step = step;
+    thread->change.rc = 0;
+    atomic_store(&thread->change.given, true);
+    if (thread_post(thread, &thread->change.mail))
+        return true;
+    atomic_store(&thread->change.given, false);
+    return false;
+}
+
+bool relay_thread_is_changing(struct relay_thread *thread)
+{
+    return atomic_load(&thread->change.given) && !(relay_thread_news(thread) & THREAD_ENDED);
 }
 
 void relay_thread_join(struct relay_thread *thread)

@@ -67,6 +67,15 @@ struct relay_thread {
     _Atomic bool pictured;
     struct status picture;
     int picture_error;
+    /* A step of a reload: the control thread's until it is given. */
+    struct {
+        struct mail mail;
+        enum relay_change step;
+        struct log_source *access; /* from SWITCH on */
+        _Atomic bool given;        /* the worker's until it is false again */
+        int rc;
+        char error[512];
+    } change;
 };
 
 /* The fields above `thread` are the caller's to set.  0, or -errno: nothing was started. */
@@ -81,6 +90,10 @@ bool relay_thread_moves(struct relay_thread *thread);
 bool relay_thread_ask_picture(struct relay_thread *thread);
 /* The picture that was asked for, taken over (status_release).  False: it has not come. */
 bool relay_thread_take_picture(struct relay_thread *thread, struct status *picture, int *error);
+/* Gives the worker a step of a reload to take; news come when it has.  False: it takes no mail. */
+bool relay_thread_change(struct relay_thread *thread, enum relay_change step);
+/* It has not taken it yet, and is still there to do it. */
+bool relay_thread_is_changing(struct relay_thread *thread);
 void relay_thread_join(struct relay_thread *thread);
 
 #endif

@@ -13,6 +13,7 @@ struct report {
     const char *state; /* "running" or "draining" */
     bool ready;        /* all is bound, nothing is ending, and a [client] has a tunnel */
     uint64_t uptime_ms, started_ms; /* started: since 1970 */
+    uint64_t reloaded_ms;           /* the last time; 0: never */
     uint32_t workers;
 };
 

@@ -42,6 +42,18 @@ void team_drain(struct team *team);
 void team_stop(struct team *team);
 bool team_join(struct team *team); /* false: something failed, `error` says what */
 void team_close(struct team *team);
+/* Other settings (taken), all or nothing: returns when every worker has switched.  access: the sources
+ * of an access log that is new, one a worker; else NULL, and `has_access` says whether the old one
+ * goes on.  0, or -errno and a sentence. */
+struct team_change {
+    struct settings *settings;
+    struct log_source **access;
+    bool has_access;
+};
+int team_change(struct team *team, const struct team_change *change, char *error,
+                size_t error_size) MUST_CHECK;
+bool team_is_left(const struct team *team); /* something of older settings is still there */
+void team_sweep(struct team *team);         /* looks after it; now and then */
 /* Whether every worker has had a turn since this was last asked. */
 bool team_moves(struct team *team);
 /* Asks all workers for a picture of what they do; false: they take no mail, or are at it already.

@@ -67,6 +67,8 @@
     ROW(HANDED_CONNECTIONS,        "connections handed to the worker that has their tunnel")         \
     ROW(ADMIN_REQUESTS,            "admin requests answered")                                      \
     ROW(ADMIN_INVALID,             "admin requests that were not understood")                      \
+    ROW(RELOADS,                   "reloads done")                                                 \
+    ROW(RELOADS_REFUSED,           "reloads refused: the old settings stayed")                     \
     ROW(LIMIT_ADMIN_CLIENTS,       "admin connections closed: too many at once")                   \
     ROW(LIMIT_ADMIN_SIZE,          "admin connections closed: a request or answer too long")       \
     ROW(LIMIT_ADMIN_TIME,          "admin connections closed: too slow")                           \

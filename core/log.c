@@ -32,6 +32,12 @@ struct log_source {
     struct log_ring ring;
 };
 
+struct log_change {
+    enum log_level level;
+    enum log_format format;
+    struct log_file file;
+};
+
 struct log {
     /* Set by log_open. */
     struct log_options options;
@@ -41,6 +47,8 @@ struct log {
     _Atomic(struct log_source *) sources;
     _Atomic int state; /* enum writer_state */
     _Atomic bool reopen, closing;
+    _Atomic int level, format;          /* enum log_level, enum log_format */
+    _Atomic(struct log_change *) change; /* that the log's thread is to take */
     _Atomic bool over;     /* the thread has ended, or log_close has given up on it */
     _Atomic uint64_t lost; /* lines that the file refused */
     /* The log's thread. */
@@ -102,6 +110,12 @@ static bool log_drain_once(struct log *log)
     return any;
 }
 
+static enum log_format log_format_now(const struct log *log)
+{
+    return (enum log_format)atomic_load_explicit(&((struct log *)(uintptr_t)log)->format,
+                                                 memory_order_relaxed);
+}
+
 static void log_tell_dropped(struct log *log)
 {
     uint64_t dropped = log_dropped(log);
@@ -111,9 +125,20 @@ static void log_tell_dropped(struct log *log)
 
     if (dropped == log->told_dropped)
         return;
-    length = log_format_line(log->batch, log->options.format, &record);
+    length = log_format_line(log->batch, log_format_now(log), &record);
     if (log_file_put(&log->file, log->batch, length) == 0)
         log->told_dropped = dropped;
+}
+
+static void log_take_orders(struct log *log)
+{
+    struct log_change *change = atomic_exchange(&log->change, NULL);
+
+    if (change)
+        log_file_replace(&log->file, &change->file);
+    log_change_free(&change);
+    if (atomic_exchange(&log->reopen, false))
+        log_file_reopen(&log->file);
 }
 
 static bool log_drain(struct log *log)
@@ -121,8 +146,7 @@ static bool log_drain(struct log *log)
     bool any = false, more;
 
     do {
-        if (atomic_exchange(&log->reopen, false))
-            log_file_reopen(&log->file);
+        log_take_orders(log);
         any |= more = log_drain_once(log);
     } while (more && log_file_patience_ms(&log->file) != 0);
     log_tell_dropped(log);
@@ -131,7 +155,7 @@ static bool log_drain(struct log *log)
 
 static bool log_is_asked(struct log *log)
 {
-    return atomic_load(&log->closing) || atomic_load(&log->reopen);
+    return atomic_load(&log->closing) || atomic_load(&log->reopen) || atomic_load(&log->change);
 }
 
 static void log_rest(struct log *log, bool had_work)
@@ -187,11 +211,13 @@ static int log_start_thread(struct log *log)
 static void log_release(struct log *log)
 {
     struct log_source *source = atomic_load(&log->sources), *next;
+    struct log_change *change = atomic_load(&log->change);
 
     for (; source; source = next) {
         next = source->next;
         mem_free(source);
     }
+    log_change_free(&change);
     log_file_release(&log->file);
     if (log->wake_fd >= 0)
         close(log->wake_fd);
@@ -220,6 +246,8 @@ struct log *log_open(const struct log_options *options, int *error)
     if (!log)
         return NULL;
     log->options = *options;
+    log->level = options->level;
+    log->format = options->format;
     log->wake_fd = log->finished_fd = -1;
     *error = options->sink ? 0 : log_open_outputs(log);
     if (*error) {
@@ -267,6 +295,46 @@ void log_reopen(struct log *log)
     eventfd_write(log->wake_fd, 1);
 }
 
+/* ---- another file, level, format ---- */
+
+struct log_change *log_change_new(struct log *log, const struct log_options *options, int *error)
+{
+    struct log_change *change = mem_new(sizeof(*change));
+
+    *error = -ENOMEM;
+    if (!change)
+        return NULL;
+    change->level = options->level;
+    change->format = options->format;
+    *error = log_file_open(&change->file, options->file, log->wake_fd);
+    if (*error)
+        log_change_free(&change);
+    return change;
+}
+
+/* One that the thread has not taken yet is overtaken. */
+void log_change_take(struct log *log, struct log_change **change)
+{
+    struct log_change *old;
+
+    atomic_store_explicit(&log->level, (int)(*change)->level, memory_order_relaxed);
+    atomic_store_explicit(&log->format, (int)(*change)->format, memory_order_relaxed);
+    old = atomic_exchange(&log->change, *change);
+    *change = NULL;
+    log_change_free(&old);
+    if (!log->options.sink)
+        eventfd_write(log->wake_fd, 1);
+}
+
+void log_change_free(struct log_change **change)
+{
+    if (!*change)
+        return;
+    log_file_release(&(*change)->file);
+    mem_free(*change);
+    *change = NULL;
+}
+
 /* ---- writing lines; the source's thread ---- */
 
 struct log_source *log_source_new(struct log *log)
@@ -296,7 +364,9 @@ uint64_t log_dropped(const struct log *log)
 
 bool log_wanted(const struct log_source *source, enum log_level level)
 {
-    return source && level >= source->log->options.level;
+    return source &&
+           (int)level >= atomic_load_explicit(&((struct log *)(uintptr_t)source->log)->level,
+                                              memory_order_relaxed);
 }
 
 static void source_wake(struct log_source *source, size_t waiting)
@@ -329,7 +399,7 @@ void log_write(struct log_source *source, enum log_level level, const char *even
     size_t length;
 
     record.wall_ms = log_wall_ms(log);
-    length = log_format_line(line, log->options.format, &record);
+    length = log_format_line(line, log_format_now(log), &record);
     if (log->options.sink)
         log->options.sink(log->options.sink_context, level, line, length - 1);
     else

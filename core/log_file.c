@@ -71,6 +71,15 @@ void log_file_reopen(struct log_file *file)
     log_file_use(file, fd);
 }
 
+void log_file_replace(struct log_file *file, struct log_file *next)
+{
+    log_file_release(file);
+    file->path = next->path;
+    log_file_use(file, next->fd);
+    next->path = NULL;
+    next->fd = -1;
+}
+
 int log_file_patience_ms(struct log_file *file)
 {
     uint64_t give_up_ms = atomic_load(&file->give_up_ms), now_ms;

@@ -30,6 +30,8 @@ int log_file_open(struct log_file *file, const char *name, int wake_fd) MUST_CHE
 void log_file_release(struct log_file *file);
 /* The path is opened anew; when that fails lines go on to where they went before. */
 void log_file_reopen(struct log_file *file);
+/* Lines go on in `next`, which is empty afterwards. */
+void log_file_replace(struct log_file *file, struct log_file *next);
 /* Whole lines; returns how many bytes at their end were not written. */
 size_t log_file_put(struct log_file *file, const char *lines, size_t length);
 /* Milliseconds for poll(2): -1 for ever, else what is left until give_up_ms. */

@@ -76,7 +76,7 @@ void quic_port_free(struct quic_port **port);
 typedef bool quic_accept_fn(void *context, struct quic_connection *connection);
 struct quic_acceptor {
     struct quic_config config;
-    struct tls_context *tls; /* borrowed for the endpoint's life */
+    struct tls_context *tls; /* borrowed for the endpoint's life, or until another is given */
     quic_accept_fn *accept;
     void *context;
     uint8_t secret[32]; /* for connection ids, reset tokens, Retry: the same after a restart */
@@ -87,6 +87,9 @@ struct quic_acceptor {
 struct quic_endpoint *quic_listen(struct worker *worker, const struct addr *addr,
                                   const struct quic_acceptor *acceptor, int *error) MUST_CHECK;
 void quic_endpoint_addr(const struct quic_endpoint *endpoint, struct addr *addr); /* as bound */
+/* For handshakes that begin from now on; the old context is the caller's again. */
+void quic_endpoint_change(struct quic_endpoint *endpoint, const struct quic_config *config,
+                          struct tls_context *tls);
 void quic_endpoint_refuse_new(struct quic_endpoint *endpoint); /* draining: no new handshakes */
 /* All its connections must be closed; idle is called once, later, when the kernel has let go and
  * the endpoint is freed. */

@@ -6,45 +6,6 @@
 
 #include "core/mem.h"
 
-static int crew_make_pool(struct crew *crew, uint32_t index)
-{
-    crew->pools[index] =
-        server_pool_new(&crew->settings->backends[index], crew->by_index, crew->workers);
-    return crew->pools[index] ? 0 : -ENOMEM;
-}
-
-static int crew_make(struct crew *crew)
-{
-    const struct settings *settings = crew->settings;
-    int rc = 0;
-
-    crew->listeners = mem_new((settings->listener_count + 1) * sizeof(struct listener_share));
-    crew->tunnels = mem_new((settings->tunnel_count + 1) * sizeof(struct tunnel_share));
-    crew->pools = mem_new((settings->backend_count + 1) * sizeof(struct server_pool *));
-    if (!crew->listeners || !crew->tunnels || !crew->pools)
-        return -ENOMEM;
-    rc = client_share_open(&crew->client, crew->os, &settings->client, crew->workers);
-    for (uint32_t i = 0; !rc && i < settings->backend_count; i++)
-        rc = crew_make_pool(crew, i);
-    return rc;
-}
-
-static int crew_open(struct crew *crew, char *error, size_t error_size)
-{
-    const struct settings *settings = crew->settings;
-    int rc = crew_make(crew);
-
-    if (rc)
-        snprintf(error, error_size, "%s", reason_text(reason_of_errno(rc)));
-    for (uint32_t i = 0; !rc && i < settings->tunnel_count; i++)
-        rc = tunnel_share_open(&crew->tunnels[i], crew->os, &settings->tunnels[i], crew->by_index,
-                               crew->workers, error, error_size);
-    for (uint32_t i = 0; !rc && i < settings->listener_count; i++)
-        rc = listener_share_open(&crew->listeners[i], crew->os, &settings->listeners[i],
-                                 crew->workers, error, error_size);
-    return rc;
-}
-
 struct crew *crew_new(struct os *os, const struct settings *settings, struct worker *const *workers,
                       uint32_t count, int *failed, char *error, size_t error_size)
 {
@@ -57,41 +18,129 @@ struct crew *crew_new(struct os *os, const struct settings *settings, struct wor
         return NULL;
     }
     crew->os = os;
-    crew->settings = settings;
     crew->workers = count;
+    list_init(&crew->leavers);
     for (uint32_t i = 0; i < count; i++)
         crew->by_index[i] = workers[i];
-    *failed = crew_open(crew, error, error_size);
-    if (*failed)
+    crew->now = edition_new(crew, settings, NULL, failed, error, error_size);
+    if (!crew->now)
         crew_free(&crew);
     return crew;
 }
 
-void crew_free(struct crew **handle)
-{
-    struct crew *crew = *handle;
+/* ---- other settings ---- */
 
-    if (!crew)
-        return;
-    for (uint32_t i = 0; crew->listeners && i < crew->settings->listener_count; i++)
-        listener_share_close(&crew->listeners[i]);
-    for (uint32_t i = 0; crew->tunnels && i < crew->settings->tunnel_count; i++)
-        tunnel_share_close(&crew->tunnels[i]);
-    for (uint32_t i = 0; crew->pools && i < crew->settings->backend_count; i++)
-        server_pool_free(&crew->pools[i]);
-    client_share_close(&crew->client);
-    mem_free(crew->listeners);
-    mem_free(crew->tunnels);
-    mem_free(crew->pools);
-    mem_free(crew);
-    *handle = NULL;
+int crew_prepare(struct crew *crew, struct settings *settings, char *error, size_t error_size)
+{
+    int failed;
+
+    must(!crew->next);
+    crew->next = edition_new(crew, settings, crew->now, &failed, error, error_size);
+    if (!crew->next)
+        return failed;
+    crew->next->owned = settings;
+    return 0;
+}
+
+void crew_forget(struct crew *crew)
+{
+    edition_forget(&crew->next, crew, crew->now);
+}
+
+/* Until now a worker may have handed something to one that is on its way out. */
+void crew_switched(struct crew *crew, uint64_t now_ns)
+{
+    uint64_t patience_ns = crew->next->settings->process.drain_timeout_ns;
+
+    for (struct list *at = crew->next->leavers.next; at != &crew->next->leavers; at = at->next) {
+        struct leaver *leaver = container_of(at, struct leaver, link);
+
+        leaver->from = crew->now;
+        leaver->deadline_ns = now_ns + patience_ns;
+        crew->now->left++;
+    }
+}
+
+void crew_settled(struct crew *crew)
+{
+    struct edition *old = crew->now;
+
+    edition_settle(crew->next, old);
+    list_take_all(&crew->leavers, &crew->next->leavers);
+    crew->now = crew->next;
+    crew->next = NULL;
+    if (!old->left)
+        edition_free(&old);
+}
+
+/* ---- who leaves ---- */
+
+bool crew_is_left(const struct crew *crew)
+{
+    return !list_empty(&crew->leavers);
+}
+
+static bool leaver_is_done(const struct leaver *leaver, uint64_t now_ns)
+{
+    switch (leaver->kind) {
+    case LEAVER_LISTENER:
+        return !atomic_load(&leaver->listener->busy);
+    case LEAVER_POOL:
+        return !backend_pool_in_use(server_pool_members(leaver->pool));
+    case LEAVER_TUNNEL:
+    case LEAVER_CLIENT:
+        return !atomic_load(&leaver->users) || now_ns >= leaver->deadline_ns;
+    }
+    must(!"a leaver of a known kind");
+    return false;
+}
+
+/* A tunnel's pool is used by the sessions that began when it was there. */
+static bool leaver_is_free(const struct leaver *leaver)
+{
+    return leaver->kind != LEAVER_TUNNEL || !backend_pool_in_use(leaver->tunnel->pool);
+}
+
+static void leaver_end(struct leaver *leaver)
+{
+    struct edition *from = leaver->from;
+
+    list_remove(&leaver->link);
+    leaver_free(leaver);
+    from->left--;
+    if (!from->left)
+        edition_free(&from);
+}
+
+void crew_sweep(struct crew *crew, uint64_t now_ns)
+{
+    struct list *next;
+
+    for (struct list *at = crew->leavers.next; at != &crew->leavers; at = next) {
+        struct leaver *leaver = container_of(at, struct leaver, link);
+
+        next = at->next;
+        if (leaver->gone)
+            leaver_end(leaver);
+        else if (!atomic_load(&leaver->ending))
+            atomic_store(&leaver->ending, leaver_is_done(leaver, now_ns));
+        else if (!atomic_load(&leaver->parts))
+            leaver->gone = leaver_is_free(leaver);
+    }
+}
+
+/* ---- looking in ---- */
+
+const struct settings *crew_settings(const struct crew *crew)
+{
+    return crew->now->settings;
 }
 
 int crew_listener_addr(const struct crew *crew, const char *listener, struct addr *addr)
 {
-    for (uint32_t i = 0; i < crew->settings->listener_count; i++)
-        if (!strcmp(crew->settings->listeners[i].name, listener)) {
-            *addr = crew->listeners[i].bindings.first;
+    for (uint32_t i = 0; i < crew->now->settings->listener_count; i++)
+        if (!strcmp(crew->now->settings->listeners[i].name, listener)) {
+            *addr = crew->now->listeners[i]->first;
             return 0;
         }
     return -ENOENT;
@@ -99,10 +148,26 @@ int crew_listener_addr(const struct crew *crew, const char *listener, struct add
 
 int crew_tunnel_addr(const struct crew *crew, const char *tunnel, struct addr *addr)
 {
-    for (uint32_t i = 0; i < crew->settings->tunnel_count; i++)
-        if (!strcmp(crew->settings->tunnels[i].name, tunnel)) {
-            quic_port_addr(crew->tunnels[i].ports[0], addr);
+    for (uint32_t i = 0; i < crew->now->settings->tunnel_count; i++)
+        if (!strcmp(crew->now->settings->tunnels[i].name, tunnel)) {
+            quic_port_addr(crew->now->tunnels[i]->ports[0], addr);
             return 0;
         }
     return -ENOENT;
+}
+
+/* ---- the end ---- */
+
+void crew_free(struct crew **handle)
+{
+    struct crew *crew = *handle;
+
+    if (!crew)
+        return;
+    while (!list_empty(&crew->leavers))
+        leaver_end(container_of(crew->leavers.next, struct leaver, link));
+    if (crew->now)
+        edition_close(&crew->now, crew);
+    mem_free(crew);
+    *handle = NULL;
 }

@@ -47,7 +47,7 @@ static void listener_tell(struct task *task)
     }
     if (listener_is_idle(listener) && !listener->told_idle) {
         listener->told_idle = true;
-        options->idle(options->context); /* may free the listener */
+        listener->idle(listener->idle_context); /* may free the listener */
     }
 }
 
@@ -176,6 +176,8 @@ struct listener *listener_new(const struct listener_options *options)
     if (!listener)
         return NULL;
     listener->options = *options;
+    listener->idle = options->idle;
+    listener->idle_context = options->context;
     snprintf(listener->name, sizeof(listener->name), "%s", settings->name);
     options->share->by_worker[options->worker->index] = listener;
     listener->next_id = options->worker->index + 1ull - options->share->workers;
@@ -322,6 +324,19 @@ void listener_close(struct listener *listener)
     listener->closing = true;
     listener->datagrams.closed = true;
     listener_settle(listener);
+}
+
+/* emptied goes on to be told, as long as the relay drains. */
+void listener_take_leave(struct listener *listener, listener_fn *idle, void *context)
+{
+    listener->idle = idle;
+    listener->idle_context = context;
+    listener_close(listener);
+}
+
+bool listener_has_emptied(const struct listener *listener)
+{
+    return listener->told_emptied;
 }
 
 void listener_leave(struct listener *listener)

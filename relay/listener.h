@@ -20,6 +20,7 @@ struct status_listener;
 struct listener_share {
     char name[SETTINGS_NAME_SIZE];
     uint32_t workers;
+    bool fresh;                   /* made for the edition that it is first in */
     struct addr first;            /* as bound */
     struct bindings ports;        /* that workers take at their start, or when they switch */
     struct addr next_first;       /* of a reload: */
@@ -29,8 +30,7 @@ struct listener_share {
     struct rate_table *rates;      /* NULL: no rate_limit */
     struct listener *by_worker[SETTINGS_WORKERS_MAX]; /* set by new, constant while any runs */
     /* Of one that was removed. */
-    _Atomic uint32_t busy;  /* workers that still have users */
-    _Atomic uint32_t parts; /* workers whose listener is not freed */
+    _Atomic uint32_t busy; /* workers that still have users */
 };
 
 /* NULL: *failed is -errno, and error a sentence; then nothing stays open. */
@@ -71,8 +71,11 @@ int listener_prepare(struct listener *listener, const struct listener_options *o
 void listener_switch(struct listener *listener);
 void listener_forget(struct listener *listener); /* no-op where nothing was prepared */
 void listener_close(struct listener *listener);  /* takes no more users; sessions go on */
-/* After close, on all workers: share->busy says from now on whether this one has users. */
+/* Closed for good, while the rest goes on: `idle` is told instead of the options' when it stops.
+ * When all workers have closed theirs, `leave`: share->busy then says whether it has users. */
+void listener_take_leave(struct listener *listener, listener_fn *idle, void *context);
 void listener_leave(struct listener *listener);
+bool listener_has_emptied(const struct listener *listener);
 uint32_t listener_active(const struct listener *listener);
 void listener_status(const struct listener *listener, struct status_listener *status);
 void listener_stop(struct listener *listener, enum reason reason);

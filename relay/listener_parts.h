@@ -58,6 +58,8 @@ struct listener {
     uint64_t accepted, refused;
     struct traffic traffic;
     struct task task;
+    listener_fn *idle;
+    void *idle_context;
     bool closing, stopping, told_emptied, told_idle;
     bool leaving, quiet; /* quiet: it has told that it has no users */
 };

@@ -39,7 +39,8 @@ struct listener_share *listener_share_new(struct os *os, const struct listener_s
     }
     snprintf(share->name, sizeof(share->name), "%s", settings->name);
     share->workers = workers;
-    share->busy = share->parts = workers;
+    share->busy = workers;
+    share->fresh = true;
     *failed = bindings_open(&share->ports, os, settings, NULL, workers, error, error_size);
     share->first = share->ports.first;
     share->next_rates = share->rates;
@@ -61,6 +62,7 @@ int listener_share_prepare(struct listener_share *share, struct os *os,
 {
     int rc;
 
+    share->fresh = false;
     if (!rates_are_equal(&had->rate_limit, &settings->rate_limit) &&
         share_make_rates(os, settings, &share->next_rates)) {
         share->next_rates = share->rates;

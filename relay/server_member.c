@@ -19,6 +19,7 @@ struct server_open {
     enum reason reason;
     uint32_t tried; /* addresses that failed */
     bool connecting, cancelled;
+    enum send_proxy send_proxy; /* as it was when it began */
 };
 
 /* Where to go now; a server without a port keeps the user's. */
@@ -129,7 +130,7 @@ static void server_open_connected(struct tcp_connect *connect, struct stream *st
         return;
     }
     open->stream = stream;
-    if (!proxy_send(open->site->worker, stream, open->site->server->backend->send_proxy,
+    if (!proxy_send(open->site->worker, stream, open->send_proxy,
                     &request->source, &request->destination)) {
         server_open_discard(open, REASON_NO_MEMORY);
         return;
@@ -145,7 +146,7 @@ static void server_open_connected(struct tcp_connect *connect, struct stream *st
 static void server_open_connect(struct server_open *open)
 {
     struct server_site *site = open->site;
-    const struct backend_settings *backend = site->server->backend;
+    const struct backend_settings *backend = server_backend(site->server);
     struct addr addr = server_site_addr(site, open->request->port);
     struct tcp_options options = {.keepalive_s = (uint32_t)(backend->keepalive_ns / 1000000000)};
 
@@ -178,6 +179,7 @@ static int server_member_open(struct member *member, struct worker *worker,
         return -ENOMEM;
     open->site = site;
     open->request = request;
+    open->send_proxy = server_backend(site->server)->send_proxy;
     request->member_state = open;
     list_init(&open->link);
     task_init(&open->task, server_open_task);
@@ -223,11 +225,12 @@ static struct datagram_end *server_member_tell(const struct server_member *serve
                                                const struct datagram_request *request,
                                                struct datagram_end *end, enum reason *reason)
 {
+    const struct backend_settings *backend = server_backend(server);
     struct datagram_end *teller;
 
-    if (server->backend->send_proxy == SEND_PROXY_NO)
+    if (backend->send_proxy == SEND_PROXY_NO)
         return end;
-    teller = proxy_datagram_new(worker, end, server->backend->send_proxy_udp, &request->source,
+    teller = proxy_datagram_new(worker, end, backend->send_proxy_udp, &request->source,
                                 &request->destination);
     if (teller)
         return teller;
@@ -282,7 +285,6 @@ struct member *server_member_new(const struct server_member_options *options,
     made->member.max_conn = server->max_conn;
     snprintf(made->member.name, sizeof(made->member.name), "%s", server->name);
     made->options = *options;
-    made->backend = options->backend;
     made->server = *server;
     for (uint32_t i = 0; i < options->workers; i++)
         server_site_init(&made->sites[i], made, options->by_index[i]);

@@ -16,9 +16,10 @@
 typedef void server_member_fn(void *context);
 
 struct server_member_options {
-    struct worker *const *by_index; /* borrowed until it has ended, like the backend */
+    struct worker *const *by_index; /* borrowed until it has ended */
     uint32_t workers;
-    const struct backend_settings *backend;
+    /* Borrowed, too; what is there stands for a turn. */
+    const _Atomic(const struct backend_settings *) *backend;
     server_member_fn *ready; /* once after the start: every worker has had an answer, good or bad */
     server_member_fn *ended;
     void *context;

@@ -31,7 +31,6 @@ enum server_life { SERVER_NEW, SERVER_STARTING, SERVER_RUNNING, SERVER_STOPPING 
 struct server_member {
     struct member member;
     struct server_member_options options;
-    const struct backend_settings *backend;
     struct backend_server server;
     /* The owner's. */
     enum server_life life;
@@ -45,6 +44,11 @@ struct server_member {
 static inline struct server_member *server_member_of(struct member *member)
 {
     return container_of(member, struct server_member, member);
+}
+/* As it is in this turn. */
+static inline const struct backend_settings *server_backend(const struct server_member *server)
+{
+    return atomic_load_explicit(server->options.backend, memory_order_acquire);
 }
 static inline struct server_site *server_site_of(struct member *member, const struct worker *worker)
 {

@@ -80,7 +80,7 @@ static void server_site_complain(const struct server_site *site)
 {
     counter_add(site->worker->counters, COUNTER_NAMES_FAILED, 1);
     LOG(site->worker->log, LOG_WARN, "server name not resolved",
-        LOG_TEXT("backend", site->server->backend->name), LOG_TEXT("name", site->resolve.host),
+        LOG_TEXT("backend", server_backend(site->server)->name), LOG_TEXT("name", site->resolve.host),
         LOG_TEXT("reason", reason_text(REASON_NAME_UNKNOWN)));
 }
 
@@ -104,7 +104,7 @@ static void server_site_resolved(struct resolve_request *resolve)
 
     site->asked = false;
     site->answered = true;
-    site->stale_ns = server_answer_stale_ns(site->server->backend, resolve, worker->now_ns);
+    site->stale_ns = server_answer_stale_ns(server_backend(site->server), resolve, worker->now_ns);
     if (!resolve->error)
         server_site_take_addrs(site, resolve);
     else if (!site->stopping)
@@ -156,6 +156,7 @@ static void server_member_end(struct server_member *server)
 {
     struct server_member_options options = server->options;
 
+    mem_free(server->member.loads); /* it may never have been in the pool */
     mem_free(server);
     options.ended(options.context);
 }

@@ -53,22 +53,69 @@ static const struct option *section_restart(const struct settings_section *secti
     return NULL;
 }
 
-const struct option *settings_diff_restart(const struct settings *old_settings,
-                                           const struct settings *new_settings,
-                                           const struct settings_section **section)
+/* Its struct of that name; NULL: there is none. */
+static const char *section_find(const struct settings *settings,
+                                const struct settings_section *section, const char *name)
+{
+    const char *element = *(char *const *)((const char *)settings + section->offset);
+    uint32_t count = *(const uint32_t *)((const char *)settings + section->count_offset);
+
+    for (uint32_t i = 0; i < count; i++, element += section->size)
+        if (strcmp(element, name) == 0)
+            return element;
+    return NULL;
+}
+
+static bool named_diff(const struct settings *old_settings, const struct settings *new_settings,
+                       struct settings_difference *difference)
+{
+    const struct settings_section *section = difference->section;
+    const char *element = *(char *const *)((const char *)old_settings + section->offset);
+    uint32_t count = *(const uint32_t *)((const char *)old_settings + section->count_offset);
+
+    for (uint32_t i = 0; i < count; i++, element += section->size) {
+        const char *other = section_find(new_settings, section, element);
+        const struct option *option = other ? section_restart(section, element, other) : NULL;
+
+        if (!option)
+            continue;
+        difference->name = element;
+        difference->option = option->name;
+        return true;
+    }
+    return false;
+}
+
+static bool unnamed_diff(const struct settings *old_settings, const struct settings *new_settings,
+                         struct settings_difference *difference)
+{
+    const struct settings_section *section = difference->section;
+    const struct option *option =
+        section_restart(section, (const char *)old_settings + section->offset,
+                        (const char *)new_settings + section->offset);
+
+    difference->name = "";
+    difference->option = option ? option->name : NULL;
+    return option;
+}
+
+static bool admin_diff(const struct settings *old_settings, const struct settings *new_settings,
+                       struct settings_difference *difference)
+{
+    difference->section = settings_section_find("admin");
+    difference->name = "";
+    difference->option = "presence";
+    return old_settings->admin.present != new_settings->admin.present;
+}
+
+bool settings_diff_restart(const struct settings *old_settings, const struct settings *new_settings,
+                           struct settings_difference *difference)
 {
     for (uint32_t i = 0; i < settings_section_count; i++) {
-        const struct settings_section *each = &settings_sections[i];
-        const struct option *option;
-
-        if (each->named)
-            continue;
-        option = section_restart(each, (const char *)old_settings + each->offset,
-                                 (const char *)new_settings + each->offset);
-        if (option) {
-            *section = each;
-            return option;
-        }
+        difference->section = &settings_sections[i];
+        if (settings_sections[i].named ? named_diff(old_settings, new_settings, difference)
+                                       : unnamed_diff(old_settings, new_settings, difference))
+            return true;
     }
-    return NULL;
+    return admin_diff(old_settings, new_settings, difference);
 }

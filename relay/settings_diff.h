@@ -6,10 +6,14 @@
 
 #include "relay/settings_rows.h"
 
-/* The first option of an unnamed section whose changed value needs a restart; NULL: none.
- * `section` is then where it stands. */
-const struct option *settings_diff_restart(const struct settings *old_settings,
-                                           const struct settings *new_settings,
-                                           const struct settings_section **section) MUST_CHECK;
+struct settings_difference {
+    const struct settings_section *section;
+    const char *name;   /* of the section; empty where it has none */
+    const char *option; /* borrowed from the rows */
+};
+/* The first thing that only a restart can change: an option of a section that is in both; false:
+ * there is none.  Names point into the old settings. */
+bool settings_diff_restart(const struct settings *old_settings, const struct settings *new_settings,
+                           struct settings_difference *difference) MUST_CHECK;
 
 #endif

@@ -18,10 +18,17 @@ struct client_share {
     /* By server and slot, SETTINGS_CONNECTIONS_MAX of them each; NULL: never used.  Set by the
      * clients' new, constant while any runs; what is pointed to is its worker's own. */
     struct tunnel_link **links;
+    bool fresh; /* made for the edition that it is first in */
+    struct tls_context *next_tls[SETTINGS_WORKERS_MAX]; /* of a reload, for each to take */
 };
 int client_share_open(struct client_share *share, struct os *os,
                       const struct client_settings *settings, uint32_t workers) MUST_CHECK;
 void client_share_close(struct client_share *share);
+/* A reload, on the control thread: reads the files of its [tls].  0 or -errno, and a sentence: then
+ * nothing has changed. */
+int client_share_prepare(struct client_share *share, const struct client_settings *settings,
+                         char *error, size_t error_size) MUST_CHECK;
+void client_share_forget(struct client_share *share);
 
 struct status;
 typedef void tunnel_client_fn(void *context);
@@ -38,6 +45,11 @@ struct tunnel_client_options {
 struct tunnel_client *tunnel_client_new(const struct tunnel_client_options *options, char *error,
                                         size_t error_size) MUST_CHECK;
 void tunnel_client_start(struct tunnel_client *client);
+/* Other settings, in two steps, the second of which cannot fail. */
+int tunnel_client_prepare(struct tunnel_client *client, const struct tunnel_client_options *options,
+                          char *error, size_t error_size) MUST_CHECK;
+void tunnel_client_switch(struct tunnel_client *client);
+void tunnel_client_forget(struct tunnel_client *client); /* no-op where nothing was prepared */
 uint32_t
 tunnel_client_active(const struct tunnel_client *client); /* connections and UDP sessions */
 /* Asks the servers for nothing new; what is open goes on.  `drained` is called once nothing is

@@ -20,7 +20,7 @@ int client_share_open(struct client_share *share, struct os *os,
 {
     size_t count = (size_t)settings->server_count * SETTINGS_CONNECTIONS_MAX;
 
-    *share = (struct client_share){.workers = workers};
+    *share = (struct client_share){.workers = workers, .fresh = true};
     os->random(os, share->instance, sizeof(share->instance));
     share->links = mem_new((count + 1) * sizeof(struct tunnel_link *));
     return share->links ? 0 : -ENOMEM;
@@ -28,8 +28,32 @@ int client_share_open(struct client_share *share, struct os *os,
 
 void client_share_close(struct client_share *share)
 {
+    client_share_forget(share);
     mem_free(share->links);
     share->links = NULL;
+}
+
+int client_share_prepare(struct client_share *share, const struct client_settings *settings,
+                         char *error, size_t error_size)
+{
+    const struct tls_settings *tls = settings->tls;
+    const struct tls_files files = {.cert = tls->cert, .key = tls->key, .ca = tls->ca};
+
+    share->fresh = false;
+    for (uint32_t i = 0; i < share->workers; i++) {
+        share->next_tls[i] = tls_client_new(&files, error, error_size);
+        if (share->next_tls[i])
+            continue;
+        client_share_forget(share);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+void client_share_forget(struct client_share *share)
+{
+    for (uint32_t i = 0; i < share->workers; i++)
+        tls_context_free(&share->next_tls[i]);
 }
 
 static void wish_arrived(struct mail *mail)

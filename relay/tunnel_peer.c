@@ -345,6 +345,16 @@ static const char *peer_allowed_name(const struct tunnel_peer *peer)
     return name;
 }
 
+/* Before its handshake is complete it is nobody yet. */
+void tunnel_peer_judge(struct tunnel_peer *peer)
+{
+    if (peer->state == PEER_HANDSHAKE || peer->closed || peer_allowed_name(peer))
+        return;
+    peer_log(peer, LOG_WARN, "tunnel client is not allowed any more", REASON_NOT_ALLOWED,
+             wire_code_words(WIRE_CODE_NOT_ALLOWED));
+    tunnel_peer_close(peer, WIRE_CODE_NOT_ALLOWED, wire_code_words(WIRE_CODE_NOT_ALLOWED));
+}
+
 static void peer_forbid(struct tunnel_peer *peer)
 {
     snprintf(peer->name, sizeof(peer->name), "%s", identity_name(quic_peer_identity(peer->quic)));

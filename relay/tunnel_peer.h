@@ -112,6 +112,7 @@ bool tunnel_peer_accept(struct tunnel_server *server, struct quic_connection *qu
 /* Says why, closes the connection; closed() follows. */
 void tunnel_peer_close(struct tunnel_peer *peer, enum wire_code code, const char *words);
 void tunnel_peer_drain(struct tunnel_peer *peer); /* tells the client that we are leaving */
+void tunnel_peer_judge(struct tunnel_peer *peer); /* closes one that is not allowed any more */
 
 /* The registrar's answers: ticket.member and ticket.code are set; the ticket is back for good; a
  * newer connection has taken its slot. */
@@ -124,6 +125,9 @@ void tunnel_peer_replaced(struct tunnel_peer *peer);
 void tunnel_registrar_join(struct tunnel_peer *peer, const struct wire_register *reg);
 void tunnel_registrar_leave(struct tunnel_peer *peer);
 void tunnel_registrar_retire(struct tunnel_peer *peer); /* its client takes nothing new */
+/* On the registrar: other settings; whether no session is on any client. */
+void tunnel_registrar_switch(struct tunnel_share *share, const struct tunnel_settings *settings);
+bool tunnel_registrar_is_quiet(const struct tunnel_share *share);
 /* On the registrar: the pool has no use for it any more. */
 void tunnel_registrar_unused(struct tunnel_member *member);
 

@@ -259,3 +259,22 @@ void tunnel_registrar_retire(struct tunnel_peer *peer)
     ticket->retired = true;
     ticket_send(ticket, &ticket->retire_mail, ticket_retires);
 }
+
+/* ---- when settings change ---- */
+
+void tunnel_registrar_switch(struct tunnel_share *share, const struct tunnel_settings *settings)
+{
+    const struct pool_options options = {.balance = settings->balance};
+
+    share->settings = settings;
+    backend_pool_adjust(share->pool, &options);
+}
+
+bool tunnel_registrar_is_quiet(const struct tunnel_share *share)
+{
+    for (const struct list *at = share->members.next; at != &share->members; at = at->next)
+        if (member_active(&container_of((struct list *)(uintptr_t)at, struct tunnel_member, link)
+                               ->member))
+            return false;
+    return true;
+}

@@ -234,6 +234,33 @@ void tunnel_server_free(struct tunnel_server **server)
     *server = NULL;
 }
 
+/* ---- other settings ---- */
+
+void tunnel_server_switch(struct tunnel_server *server, const struct tunnel_settings *settings)
+{
+    uint32_t worker = server->worker->index;
+    struct tls_context *old = server->tls;
+    struct quic_config config;
+
+    server_config(settings, &config);
+    server->settings = settings;
+    server->tls = server->share->next_tls[worker];
+    server->share->next_tls[worker] = NULL;
+    for (uint32_t i = 0; i < settings->listen.count; i++)
+        if (server->endpoints[i])
+            quic_endpoint_change(server->endpoints[i], &config, server->tls);
+    tls_context_free(&old);
+    if (worker == 0)
+        tunnel_registrar_switch(server->share, settings);
+    for (struct list *at = server->peers.next; at != &server->peers; at = at->next)
+        tunnel_peer_judge(container_of(at, struct tunnel_peer, link));
+}
+
+bool tunnel_server_is_quiet(const struct tunnel_server *server)
+{
+    return server->worker->index != 0 || tunnel_registrar_is_quiet(server->share);
+}
+
 struct backend_pool *tunnel_server_pool(struct tunnel_server *server)
 {
     return server->share->pool;

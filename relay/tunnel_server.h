@@ -17,11 +17,13 @@ struct status;
 /* What the tunnel servers of all workers that stand for one [tunnel] share. */
 struct tunnel_share {
     /* Set by open. */
-    const struct tunnel_settings *settings; /* borrowed until close */
+    const struct tunnel_settings *settings; /* the registrar's to change; borrowed until close */
     uint32_t workers;
     struct quic_port **ports; /* by `listen` */
     uint8_t instance[WIRE_INSTANCE_SIZE];
     struct backend_pool *pool; /* the registrar's to change */
+    bool fresh;                /* made for the edition that it is first in */
+    struct tls_context *next_tls[SETTINGS_WORKERS_MAX]; /* of a reload, for each to take */
     /* Set by the servers' new, constant while any runs. */
     struct tunnel_server *by_worker[SETTINGS_WORKERS_MAX];
     /* The registrar's, who is worker 0: client instances, whichever worker has their connections.
@@ -36,6 +38,11 @@ int tunnel_share_open(struct tunnel_share *share, struct os *os,
                       const struct tunnel_settings *settings, struct worker *const *workers,
                       uint32_t count, char *error, size_t error_size) MUST_CHECK;
 void tunnel_share_close(struct tunnel_share *share);
+/* A reload, on the control thread: reads the files of its [tls].  0 or -errno, and a sentence: then
+ * nothing has changed. */
+int tunnel_share_prepare(struct tunnel_share *share, const struct tunnel_settings *settings,
+                         char *error, size_t error_size) MUST_CHECK;
+void tunnel_share_forget(struct tunnel_share *share);
 
 typedef void tunnel_idle_fn(void *context);
 
@@ -44,6 +51,10 @@ struct tunnel_server *tunnel_server_new(struct worker *worker, struct tunnel_sha
                                         char *error, size_t error_size) MUST_CHECK;
 int tunnel_server_start(struct tunnel_server *server, char *error, size_t error_size) MUST_CHECK;
 struct backend_pool *tunnel_server_pool(struct tunnel_server *server); /* lives until free */
+/* Other settings, for what begins from now on; clients that may not be here any more are closed. */
+void tunnel_server_switch(struct tunnel_server *server, const struct tunnel_settings *settings);
+/* No session is on any of its clients, as far as this worker has to know. */
+bool tunnel_server_is_quiet(const struct tunnel_server *server);
 /* Takes no new clients and tells those it has that it is leaving; what is open goes on. */
 void tunnel_server_drain(struct tunnel_server *server);
 /* Closes every client; idle is called once, later, when nothing is left.  Sessions that were on its

@@ -43,7 +43,7 @@ int tunnel_share_open(struct tunnel_share *share, struct os *os,
 {
     int rc;
 
-    *share = (struct tunnel_share){.settings = settings, .workers = count};
+    *share = (struct tunnel_share){.settings = settings, .workers = count, .fresh = true};
     rc = share_make(share, os, workers[0]);
     if (rc)
         snprintf(error, error_size, "[tunnel %s] %s", settings->name,
@@ -55,8 +55,32 @@ int tunnel_share_open(struct tunnel_share *share, struct os *os,
     return rc;
 }
 
+int tunnel_share_prepare(struct tunnel_share *share, const struct tunnel_settings *settings,
+                         char *error, size_t error_size)
+{
+    const struct tls_settings *tls = settings->tls;
+    const struct tls_files files = {.cert = tls->cert, .key = tls->key, .ca = tls->ca};
+
+    share->fresh = false;
+    for (uint32_t i = 0; i < share->workers; i++) {
+        share->next_tls[i] = tls_server_new(&files, TLS_CLIENT_REQUIRED, error, error_size);
+        if (share->next_tls[i])
+            continue;
+        tunnel_share_forget(share);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+void tunnel_share_forget(struct tunnel_share *share)
+{
+    for (uint32_t i = 0; i < share->workers; i++)
+        tls_context_free(&share->next_tls[i]);
+}
+
 void tunnel_share_close(struct tunnel_share *share)
 {
+    tunnel_share_forget(share);
     for (uint32_t i = 0; share->ports && i < share->settings->listen.count; i++)
         quic_port_free(&share->ports[i]);
     mem_free(share->ports);

@@ -1,0 +1,86 @@
+/* What a relay does, for whoever asks. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "relay/relay_parts.h"
+
+/* This worker's part; the parts of all are added up. */
+static void member_account(struct member *member, const struct worker *worker,
+                           struct status_member *to)
+{
+    struct member_load *load = member_load(member, worker);
+
+    to->id = member;
+    to->state = member_state(member);
+    to->total = load->held;
+    to->active = (uint32_t)(load->held - load->dropped);
+    to->failures = load->failures;
+    to->traffic = load->traffic;
+}
+
+struct member_picture {
+    const struct worker *worker;
+    struct status *status;
+};
+
+/* Of the backend that was added last. */
+static int member_status(struct member *member, void *context)
+{
+    const struct member_picture *picture = context;
+    struct status_member *to = status_add_member(picture->status);
+
+    if (!to)
+        return -ENOMEM;
+    snprintf(to->name, sizeof(to->name), "%s", member->name);
+    to->backend = picture->status->backend_count - 1;
+    member_account(member, picture->worker, to);
+    return 0;
+}
+
+static int relay_status_backend(const struct relay *relay, const struct backend_pool *pool,
+                                const char *name, bool tunnel, struct status *status)
+{
+    struct member_picture picture = {relay->options.worker, status};
+    struct status_backend *backend = status_add_backend(status);
+
+    if (!backend)
+        return -ENOMEM;
+    snprintf(backend->name, sizeof(backend->name), "%s", name);
+    backend->tunnel = tunnel;
+    return backend_pool_visit(pool, member_status, &picture);
+}
+
+static int relay_status_tunnel(const struct relay *relay, uint32_t index, struct status *status)
+{
+    struct tunnel_server *tunnel = relay->now.tunnels[index];
+    int rc = relay_status_backend(relay, tunnel_server_pool(tunnel),
+                                  relay->now.edition->settings->tunnels[index].name, true, status);
+    struct status_backend *backend = rc ? NULL : &status->backends[status->backend_count - 1];
+
+    if (!backend)
+        return rc;
+    quic_port_addr(relay->now.edition->tunnels[index]->ports[0], &backend->addr);
+    return tunnel_server_status(tunnel, status->backend_count - 1, status);
+}
+
+int relay_status(const struct relay *relay, struct status *status)
+{
+    const struct settings *settings = relay->now.edition->settings;
+    int rc = 0;
+
+    for (uint32_t i = 0; !rc && i < settings->listener_count; i++) {
+        struct status_listener *listener = status_add_listener(status);
+
+        if (!listener)
+            return -ENOMEM;
+        listener_status(relay->now.listeners[i], listener);
+    }
+    for (uint32_t i = 0; !rc && i < settings->backend_count; i++)
+        rc = relay_status_backend(relay, server_pool_members(relay->now.edition->pools[i]),
+                                  settings->backends[i].name, false, status);
+    for (uint32_t i = 0; !rc && i < settings->tunnel_count; i++)
+        rc = relay_status_tunnel(relay, i, status);
+    if (!rc && relay->now.client)
+        rc = tunnel_client_status(relay->now.client, status);
+    return rc;
+}
