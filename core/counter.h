@@ -22,6 +22,7 @@
     ROW(LIMIT_MAX_CONN,            "picks that passed over a server: its max_conn reached")        \
     ROW(EJECTIONS,                 "servers ejected, or for longer, for failing in a row")         \
     ROW(EJECTIONS_ENDED,           "ejected servers that came back")                               \
+    ROW(NAMES_FAILED,              "names of servers that could not be resolved, each time")       \
     ROW(BYTES_IN,                  "bytes from users")                                             \
     ROW(BYTES_OUT,                 "bytes to users")                                               \
     ROW(SPLICES_ENTERED,           "directions of connections that moved to splice")               \

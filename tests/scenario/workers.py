@@ -31,6 +31,9 @@ AGAIN = [
     "listeners.a_source_that_comes_too_often_is_refused_and_others_are_not",
     "listeners.a_run_of_ports_keeps_the_port_towards_a_server_without_one",
     "listeners.users_and_servers_may_be_at_a_path",
+    "names.servers_come_and_go_with_the_records_and_those_that_stay_keep_their_users",
+    "names.a_name_that_vanishes_keeps_its_servers_and_is_counted",
+    "names.a_silent_name_server_holds_up_neither_the_start_nor_the_end",
     "admin.sockets_that_were_handed_over_are_used_where_they_fit",
 ]
 
