@@ -2,6 +2,7 @@
 import concurrent.futures
 import re
 
+import datagrams
 import lab as lab_module
 import stages
 from ends import Service, echo, echo_once
@@ -31,6 +32,12 @@ AGAIN = [
     "listeners.a_source_that_comes_too_often_is_refused_and_others_are_not",
     "listeners.a_run_of_ports_keeps_the_port_towards_a_server_without_one",
     "listeners.users_and_servers_may_be_at_a_path",
+    "datagrams.five_hundred_users_keep_a_session_each",
+    "datagrams.udp_sessions_is_exact_and_what_ends_makes_room", "datagrams.udp_sessions_per_source_is_exact",
+    "datagrams.a_flow_that_nobody_answers_keeps_its_session",
+    "datagrams.a_flow_of_the_service_keeps_its_session",
+    "datagrams.answers_come_from_the_address_that_was_asked",
+    "datagrams.one_port_of_a_user_at_two_listeners_is_two_sessions",
     "names.servers_come_and_go_with_the_records_and_those_that_stay_keep_their_users",
     "names.a_name_that_vanishes_keeps_its_servers_and_is_counted",
     "names.a_silent_name_server_holds_up_neither_the_start_nor_the_end",
@@ -130,6 +137,22 @@ def a_refused_open_is_replayed_on_a_client_that_other_workers_have(lab):
     lab.close_ends()
     stage.server.stop()
     assert counted(stage.server, "opens_retried") > 0
+
+
+@with_workers(2)
+def datagrams_are_carried_to_the_worker_that_has_their_tunnel(lab):
+    service = lab.add(datagrams.Watcher())
+    stage, dial = stages.tunnel_server(lab, listener=datagrams.UDP + "udp_timeout = 5s\n")
+    lab.start("client", stages.client_config(dial, service.address,
+                                             client="connections = 1\n")).ready(REGISTERED)
+    stage.server.await_line(REGISTERED)
+    users = lab.add(datagrams.Users(stage.address, 100))
+    users.check_served(100)
+    assert len(service.words) == 100, f"{len(service.words)} sessions"
+    assert all(data == b"%d" % number for number, heard in users.heard.items() for data, _ in heard)
+    lab.close_ends()
+    stage.server.stop()
+    assert counted(stage.server, "carried_datagrams") and not counted(stage.server, "limit_handed")
 
 
 register()
