@@ -64,6 +64,7 @@
     ROW(RECONNECTS,                "tunnel connections tried again")                               \
     ROW(HANDED_DATAGRAMS,          "QUIC datagrams handed to the worker that they were for")            \
     ROW(LIMIT_HANDED,              "datagrams dropped: the other worker has too many of ours")       \
+    ROW(CARRIED_DATAGRAMS,         "UDP datagrams carried to and from the worker that has their tunnel") \
     ROW(HANDED_CONNECTIONS,        "connections handed to the worker that has their tunnel")         \
     ROW(ADMIN_REQUESTS,            "admin requests answered")                                      \
     ROW(ADMIN_INVALID,             "admin requests that were not understood")                      \

@@ -38,9 +38,11 @@ static void tcp_end_close_for(struct tcp_end *end, enum reason reason)
     worker_defer(end->worker, &end->task);
 }
 
+/* One that leaves is stopped in its receive, and may meet the peer's FIN there (no error at all),
+ * which who comes next meets again. */
 void tcp_end_fail(struct tcp_end *end, int error)
 {
-    if (!end->leaves || (error != -ECANCELED && error != -ENOBUFS))
+    if (!end->leaves || (error && error != -ECANCELED && error != -ENOBUFS))
         tcp_end_close_for(end, reason_of_errno(error));
 }
 

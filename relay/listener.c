@@ -131,19 +131,19 @@ static int listener_init_datagrams(struct listener *listener)
         .gate = &listener->gate,
         .next_id = &listener->next_id,
         .id_step = listener->options.share->workers,
-        .open = &listener->options.share->udp_sessions,
+        .sources = listener->options.share->udp,
         .listener = listener->name,
         .service = listener->frame->service,
         .timeout_ns = settings->udp_timeout_ns,
-        .max = settings->udp_sessions,
-        .max_per_source = settings->udp_sessions_per_source,
+        .limits = {settings->udp_sessions, settings->udp_sessions_per_source},
         .retries = listener->options.retries,
         .traffic = &listener->traffic,
         .idle = listener_datagrams_idle,
         .context = listener,
         .emptied = listener_datagrams_emptied,
         .emptied_context = listener,
-        .left = listener_port_left};
+        .left = listener_port_left,
+    };
     int error;
 
     if (!(settings->protocol & PROTOCOL_UDP))
@@ -269,9 +269,9 @@ static void listener_switch_datagrams(struct listener *listener)
     options->pool = listener->options.pool;
     options->service = listener->frame->service;
     options->timeout_ns = settings->udp_timeout_ns;
-    options->max = settings->udp_sessions;
+    options->limits.sessions = settings->udp_sessions;
+    options->limits.per_source = settings->udp_sessions_per_source;
     options->retries = listener->options.retries;
-    listener->datagrams.sources.max = settings->udp_sessions_per_source;
 }
 
 void listener_switch(struct listener *listener)

@@ -12,6 +12,7 @@
 #include "relay/bindings.h"
 #include "relay/rate_table.h"
 #include "relay/settings.h"
+#include "relay/udp_source.h"
 
 struct listener;
 struct status_listener;
@@ -26,8 +27,8 @@ struct listener_share {
     struct addr next_first;       /* of a reload: */
     struct rate_table *next_rates;
     _Atomic uint32_t connections; /* of all workers, those that were counted */
-    _Atomic uint32_t udp_sessions; /* of all workers */
-    struct rate_table *rates;      /* NULL: no rate_limit */
+    struct rate_table *rates;     /* NULL: no rate_limit */
+    struct udp_sources *udp;      /* NULL: no UDP */
     struct listener *by_worker[SETTINGS_WORKERS_MAX]; /* set by new, constant while any runs */
     /* Of one that was removed. */
     _Atomic uint32_t busy; /* workers that still have users */

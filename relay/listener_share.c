@@ -19,6 +19,18 @@ static int share_make_rates(struct os *os, const struct listener_settings *setti
     return *rates ? 0 : -ENOMEM;
 }
 
+static int share_make_sources(struct listener_share *share, struct os *os,
+                              const struct listener_settings *settings)
+{
+    uint64_t seed;
+
+    if (!(settings->protocol & PROTOCOL_UDP))
+        return 0;
+    os->random(os, &seed, sizeof(seed));
+    share->udp = udp_sources_new(seed);
+    return share->udp ? 0 : -ENOMEM;
+}
+
 static int share_no_memory(const struct listener_settings *settings, char *error, size_t error_size)
 {
     snprintf(error, error_size, "listener %s: %s", settings->name, reason_text(REASON_NO_MEMORY));
@@ -32,7 +44,10 @@ struct listener_share *listener_share_new(struct os *os, const struct listener_s
     struct listener_share *share = mem_new(sizeof(*share));
 
     *failed = -ENOMEM;
-    if (!share || share_make_rates(os, settings, &share->rates)) {
+    if (!share || share_make_rates(os, settings, &share->rates) ||
+        share_make_sources(share, os, settings)) {
+        if (share)
+            rate_table_free(&share->rates);
         mem_free(share);
         *failed = share_no_memory(settings, error, error_size);
         return NULL;
@@ -104,6 +119,7 @@ void listener_share_free(struct listener_share **handle)
         return;
     listener_share_forget(share);
     rate_table_free(&share->rates);
+    udp_sources_free(&share->udp);
     mem_free(share);
     *handle = NULL;
 }
