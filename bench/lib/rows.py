@@ -127,6 +127,8 @@ GOALS = (
         ("tunnel-udp-loss", "lost_percent", None, "at most", 0.01),
         ("idle-memory", "bytes_each", None, "at most", 4096),
         ("direct-bind", "seconds", None, "at most", 1.0),
+        ("wire-delay30", "gbit_s", "direct", "at least", 1.0),
+        ("wire-loss0.1", "gbit_s", "direct", "at least", 0.9),
     ]
     + [
         (row, figure, peer, way, bound)
