@@ -197,6 +197,7 @@ void listener_session_left(void *context, struct session *session, struct sessio
                               .counted = session->counted};
     listener_frame_put(listener, session->frame);
     counter_add(worker->counters, COUNTER_HANDED_CONNECTIONS, 1);
+    member_missed(handed->picked, worker);
     worker_post(handed->to->options.worker, &handed->mail);
 }
 
@@ -241,6 +242,7 @@ static void listener_settle_user(struct listener *listener, int fd, bool counted
         listener_begin(listener, fd, picked, counted);
         return;
     }
+    member_missed(picked, worker);
     listener_hand(listener, listener_place(listener, picked), fd, picked, counted);
 }
 
