@@ -318,6 +318,8 @@ void edition_settle(struct edition *edition, const struct edition *old)
     for (uint32_t i = 0; i < edition->settings->listener_count; i++)
         if (listener_index(old, edition->listeners[i]->name) >= 0)
             listener_share_settle(edition->listeners[i]);
+    if (edition->client && !edition->client->fresh)
+        client_share_settle(edition->client);
 }
 
 void edition_forget(struct edition **handle, struct crew *crew, const struct edition *old)

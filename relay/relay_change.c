@@ -68,6 +68,8 @@ static void relay_settle(struct relay *relay)
 {
     for (struct list *at = relay->leavers.next; at != &relay->leavers; at = at->next)
         relay_leaver_settle(container_of(at, struct relay_leaver, link));
+    if (relay->now.client)
+        tunnel_client_settle_change(relay->now.client);
 }
 
 static void relay_sweep(struct relay *relay)

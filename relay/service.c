@@ -10,17 +10,43 @@
 enum { STALE_MIN_S = 5, STALE_MAX_S = 300 };
 #define SECOND 1000000000ull
 
-static void service_init(struct service *service, struct services *services,
-                         const struct service_settings *settings)
+static struct service *service_new(struct services *services,
+                                   const struct service_settings *settings)
 {
+    struct service *service = mem_new(sizeof(*service));
+
+    if (!service)
+        return NULL;
     service->services = services;
-    service->settings = settings;
+    service->settings = *settings;
+    list_init(&service->link);
     list_init(&service->waiting);
     if (settings->target.addr.length) {
         service->addrs[0] = settings->target.addr;
         service->addr_count = 1;
         service->stale_ns = UINT64_MAX;
     }
+    return service;
+}
+
+static void service_settle(struct service *service)
+{
+    if (list_empty(&service->link) && !service->users && !service->asked)
+        mem_free(service);
+}
+
+void service_put(struct service *service)
+{
+    service->users--;
+    service_settle(service);
+}
+
+static void services_clear(struct list *list)
+{
+    struct list *link;
+
+    while ((link = list_pop(list)))
+        service_settle(container_of(link, struct service, link));
 }
 
 int services_init(struct services *services, struct worker *worker, const struct settings *settings,
@@ -28,19 +54,23 @@ int services_init(struct services *services, struct worker *worker, const struct
 {
     *services =
         (struct services){.worker = worker, .count = settings->service_count, .quieter = quieter};
-    services->items = mem_new((services->count + 1) * sizeof(struct service));
-    if (!services->items)
-        return -ENOMEM;
-    for (uint32_t i = 0; i < services->count; i++)
-        service_init(&services->items[i], services, &settings->services[i]);
+    list_init(&services->offered);
+    list_init(&services->next);
+    for (uint32_t i = 0; i < services->count; i++) {
+        struct service *service = service_new(services, &settings->services[i]);
+
+        if (!service)
+            return -ENOMEM;
+        list_append(&services->offered, &service->link);
+    }
     return 0;
 }
 
 void services_release(struct services *services)
 {
     must(!services->active && !services->asked);
-    mem_free(services->items);
-    services->items = NULL;
+    services_clear(&services->next);
+    services_clear(&services->offered);
 }
 
 void services_ended(struct services *services)
@@ -73,7 +103,7 @@ static void service_take_answer(struct service *service)
         return;
     }
     LOG(service->services->worker->log, LOG_WARN, "service name not resolved",
-        LOG_TEXT("service", service->settings->name), LOG_TEXT("name", resolve->host),
+        LOG_TEXT("service", service->settings.name), LOG_TEXT("name", resolve->host),
         LOG_TEXT("reason", reason_name(REASON_NAME_UNKNOWN)),
         LOG_TEXT("text", strerror(resolve->error < 0 ? -resolve->error : ENOENT)));
 }
@@ -93,12 +123,13 @@ static void service_answered(struct resolve_request *resolve)
         wait->answered(wait);
     }
     services->asked--;
+    service_settle(service);
     services->quieter(services);
 }
 
 static void service_ask(struct service *service)
 {
-    const struct host *target = &service->settings->target;
+    const struct host *target = &service->settings.target;
     struct worker *worker = service->services->worker;
 
     if (service->asked || worker->now_ns < service->stale_ns || !worker->resolver)
@@ -123,17 +154,20 @@ bool service_ready(struct service *service, struct service_wait *wait)
 
 void services_start(struct services *services)
 {
-    for (uint32_t i = 0; i < services->count; i++)
-        service_ask(&services->items[i]);
+    for (struct list *at = services->offered.next; at != &services->offered; at = at->next)
+        service_ask(container_of(at, struct service, link));
 }
 
 /* ---- admission ---- */
 
 struct service *services_find(struct services *services, const char *name, enum protocol protocol)
 {
-    for (uint32_t i = 0; i < services->count; i++)
-        if (!strcmp(services->items[i].settings->name, name))
-            return services->items[i].settings->protocol & protocol ? &services->items[i] : NULL;
+    for (struct list *at = services->offered.next; at != &services->offered; at = at->next) {
+        struct service *service = container_of(at, struct service, link);
+
+        if (!strcmp(service->settings.name, name))
+            return service->settings.protocol & protocol ? service : NULL;
+    }
     return NULL;
 }
 
@@ -146,4 +180,86 @@ enum wire_code services_admit(struct services *services, const struct wire_flow 
         return WIRE_CODE_HOPS;
     *service = services_find(services, flow->service, protocol);
     return *service ? WIRE_CODE_NONE : WIRE_CODE_NO_SERVICE;
+}
+
+/* ---- other settings ---- */
+
+static bool targets_are_equal(const struct host *a, const struct host *b)
+{
+    return a->port == b->port && !strcmp(a->name, b->name) && a->addr.length == b->addr.length &&
+           (!a->addr.length || addr_equal(&a->addr, &b->addr));
+}
+
+/* One at another target is another. */
+static struct service *services_same(const struct services *services,
+                                     const struct service_settings *settings)
+{
+    for (struct list *at = services->offered.next; at != &services->offered; at = at->next) {
+        struct service *service = container_of(at, struct service, link);
+
+        if (!strcmp(service->settings.name, settings->name) &&
+            targets_are_equal(&service->settings.target, &settings->target))
+            return service;
+    }
+    return NULL;
+}
+
+int services_prepare(struct services *services, const struct settings *settings)
+{
+    for (uint32_t i = 0; i < settings->service_count; i++) {
+        struct service *service;
+
+        if (services_same(services, &settings->services[i]))
+            continue;
+        service = service_new(services, &settings->services[i]);
+        if (!service)
+            return -ENOMEM;
+        list_append(&services->next, &service->link);
+        service_ask(service);
+    }
+    return 0;
+}
+
+void services_forget(struct services *services)
+{
+    services_clear(&services->next);
+}
+
+/* As a server would see it. */
+static bool offers_differ(const struct services *services, const struct settings *settings)
+{
+    const struct list *at = services->offered.next;
+
+    if (services->count != settings->service_count)
+        return true;
+    for (uint32_t i = 0; i < services->count; i++, at = at->next) {
+        const struct service *service =
+            container_of((struct list *)(uintptr_t)at, struct service, link);
+
+        if (strcmp(service->settings.name, settings->services[i].name) != 0 ||
+            service->settings.protocol != settings->services[i].protocol)
+            return true;
+    }
+    return false;
+}
+
+bool services_switch(struct services *services, const struct settings *settings)
+{
+    bool differ = offers_differ(services, settings);
+    struct list offered;
+
+    list_init(&offered);
+    for (uint32_t i = 0; i < settings->service_count; i++) {
+        struct service *service = services_same(services, &settings->services[i]);
+
+        if (!service) /* they were made in this order */
+            service = container_of(services->next.next, struct service, link);
+        service->settings = settings->services[i];
+        list_remove(&service->link);
+        list_append(&offered, &service->link);
+    }
+    services_clear(&services->offered);
+    list_take_all(&services->offered, &offered);
+    services->count = settings->service_count;
+    return differ;
 }

@@ -18,7 +18,9 @@
 struct services;
 struct service {
     struct services *services;
-    const struct service_settings *settings;
+    struct service_settings settings;
+    struct list link; /* in those that are offered; in none once it is not any more */
+    uint32_t users;   /* opens that have not come to an end; not offered: freed after the last */
     /* Where it is: from the settings, or as the name was last resolved. */
     struct addr addrs[RESOLVE_MAX];
     uint32_t addr_count;
@@ -31,8 +33,9 @@ struct service {
 struct services {
     /* Set by init. */
     struct worker *worker;
-    struct service *items;
+    struct list offered; /* in the order of the file */
     uint32_t count;
+    struct list next; /* of a reload: those that will be new */
     void (*quieter)(struct services *services); /* something ended; may be called from anywhere */
     /* Changes while running. */
     uint32_t active; /* connections and UDP sessions */
@@ -44,6 +47,12 @@ struct services {
 int services_init(struct services *services, struct worker *worker, const struct settings *settings,
                   void (*quieter)(struct services *services)) MUST_CHECK; /* 0 or -ENOMEM */
 void services_release(struct services *services);
+/* Other settings, in two steps, the second of which cannot fail.  0 or -ENOMEM; then forget. */
+int services_prepare(struct services *services, const struct settings *settings) MUST_CHECK;
+void services_forget(struct services *services);
+/* True: the offer is another. */
+bool services_switch(struct services *services, const struct settings *settings);
+void service_put(struct service *service); /* an open of it has come to its end */
 void services_start(struct services *services); /* asks for names ahead of the first user */
 /* NULL: none of that name speaks the protocol. */
 struct service *services_find(struct services *services, const char *name, enum protocol protocol);

@@ -68,6 +68,8 @@ static void service_open_free(struct service_open *open)
 
     timer_stop(&services->worker->timers, &open->timer);
     list_remove(&open->wait.link);
+    if (open->service)
+        service_put(open->service);
     mem_free(open);
     services_ended(services);
 }
@@ -149,7 +151,7 @@ static void service_discard(struct stream *stream, enum reason reason)
 
 static bool service_send_proxy(struct service_open *open, struct stream *stream)
 {
-    return proxy_send(open->services->worker, stream, open->service->settings->send_proxy,
+    return proxy_send(open->services->worker, stream, open->service->settings.send_proxy,
                       &open->flow.source, &open->flow.destination);
 }
 
@@ -242,10 +244,12 @@ static void service_begin(struct service_open *open)
     enum wire_code code = services_admit(open->services, &open->flow, PROTOCOL_TCP, &open->service);
 
     if (code != WIRE_CODE_NONE) {
+        open->service = NULL; /* one that is not offered to this flow */
         service_refuse(open, code);
         return;
     }
-    open->deadline_ns = worker->now_ns + open->service->settings->connect_timeout_ns;
+    open->service->users++;
+    open->deadline_ns = worker->now_ns + open->service->settings.connect_timeout_ns;
     if (timer_set(&worker->timers, &open->timer, worker->now_ns + SEEN_NS) < 0)
         service_seen(&open->timer);
     if (service_ready(open->service, &open->wait))

@@ -116,7 +116,7 @@ static enum wire_code service_session_connect(struct service_session *session,
         return wire_code_of(reason_of_errno(error));
     session->end->events = &service_session_events;
     session->end->owner = session;
-    if (service->settings->send_proxy == SEND_PROXY_V2)
+    if (service->settings.send_proxy == SEND_PROXY_V2)
         session->proxy_length =
             (uint32_t)proxy_header_v2(&flow->source, &flow->destination, true, session->proxy);
     return WIRE_CODE_NONE;

@@ -61,11 +61,27 @@ static void client_tell_drained(struct tunnel_client *client)
     drained(client->drained_context);
 }
 
+/* Those whose server is not ours any more have ended. */
+static void client_free_left(struct tunnel_client *client)
+{
+    struct list *next;
+
+    for (struct list *at = client->links.next; at != &client->links; at = next) {
+        struct tunnel_link *link = container_of(at, struct tunnel_link, link);
+
+        next = at->next;
+        if (link->leaving && tunnel_link_is_stopped(link))
+            tunnel_link_free(link);
+    }
+}
+
 static void client_settled(struct task *task)
 {
     struct tunnel_client *client = container_of(task, struct tunnel_client, settling);
     bool quiet = !client->services.active;
 
+    if (client->state == CLIENT_RUNNING && !client->changing)
+        client_free_left(client);
     if (client->state == CLIENT_DRAINING && quiet && client->drained)
         client_tell_drained(client);
     if (client->state == CLIENT_STOPPING && quiet && !client->services.asked &&
@@ -77,7 +93,7 @@ static void client_settled(struct task *task)
 
 void tunnel_client_settle(struct tunnel_client *client)
 {
-    if (client->state == CLIENT_DRAINING || client->state == CLIENT_STOPPING)
+    if (client->state != CLIENT_NEW)
         worker_defer(client->options.worker, &client->settling);
 }
 
@@ -130,21 +146,18 @@ static bool client_load_tls(struct tunnel_client *client, char *error, size_t er
 }
 
 /* Servers and their further connections go round the workers. */
-static bool client_make_links(struct tunnel_client *client, uint32_t server)
+bool tunnel_client_make_links(struct tunnel_client *client, struct tunnel_group *group,
+                              struct list *links)
 {
     const struct client_settings *settings = client->settings;
     struct client_share *share = client->options.share;
     uint32_t most = settings->connections ? settings->connections : SETTINGS_CONNECTIONS_MAX;
 
     for (uint32_t slot = 0; slot < most; slot++) {
-        struct tunnel_link *link;
-
-        if ((server + slot) % share->workers != client->options.worker->index)
+        if ((group->index + slot) % share->workers != client->options.worker->index)
             continue;
-        link = tunnel_link_new(client, server, (uint8_t)slot);
-        if (!link)
+        if (!tunnel_link_new(client, group, (uint8_t)slot, links))
             return false;
-        share->links[server * SETTINGS_CONNECTIONS_MAX + slot] = link;
     }
     return true;
 }
@@ -156,7 +169,7 @@ static bool client_make_parts(struct tunnel_client *client, char *error, size_t 
         services_init(&client->services, client->options.worker, settings, client_quieter) == 0;
 
     for (uint32_t i = 0; made && i < settings->client.server_count; i++)
-        made = client_make_links(client, i);
+        made = tunnel_client_make_links(client, client->options.share->groups[i], &client->links);
     if (!made)
         snprintf(error, error_size, "[client] %s", reason_text(REASON_NO_MEMORY));
     return made;
@@ -183,6 +196,7 @@ struct tunnel_client *tunnel_client_new(const struct tunnel_client_options *opti
     client->options = *options;
     client->settings = &options->settings->client;
     list_init(&client->links);
+    list_init(&client->next);
     task_init(&client->settling, client_settled);
     if (!client_offer_fits(options->settings, error, error_size) ||
         !client_make_parts(client, error, error_size) ||
@@ -198,6 +212,7 @@ void tunnel_client_free(struct tunnel_client **client)
 
     if (!c)
         return;
+    tunnel_client_forget(c);
     while ((first = c->links.next) != &c->links)
         tunnel_link_free(container_of(first, struct tunnel_link, link));
     task_cancel(&c->settling);

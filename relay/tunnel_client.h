@@ -11,13 +11,17 @@
 
 struct tunnel_client;
 struct tunnel_link;
+struct tunnel_group;
 /* What the clients of all workers that stand for the [client] share. */
 struct client_share {
     uint32_t workers;
     uint8_t instance[WIRE_INSTANCE_SIZE];
-    /* By server and slot, SETTINGS_CONNECTIONS_MAX of them each; NULL: never used.  Set by the
-     * clients' new, constant while any runs; what is pointed to is its worker's own. */
-    struct tunnel_link **links;
+    /* By the settings' servers; the control thread's to change. */
+    struct tunnel_group **groups;
+    uint32_t count;
+    struct tunnel_group **next_groups; /* of a reload */
+    uint32_t next_count;
+    uint32_t made; /* groups, ever */
     bool fresh; /* made for the edition that it is first in */
     struct tls_context *next_tls[SETTINGS_WORKERS_MAX]; /* of a reload, for each to take */
 };
@@ -26,6 +30,7 @@ int client_share_open(struct client_share *share, struct os *os,
 void client_share_close(struct client_share *share);
 /* A reload, on the control thread: reads the files of its [tls].  0 or -errno, and a sentence: then
  * nothing has changed. */
+void client_share_settle(struct client_share *share); /* all workers have switched */
 int client_share_prepare(struct client_share *share, const struct client_settings *settings,
                          char *error, size_t error_size) MUST_CHECK;
 void client_share_forget(struct client_share *share);
@@ -49,6 +54,7 @@ void tunnel_client_start(struct tunnel_client *client);
 int tunnel_client_prepare(struct tunnel_client *client, const struct tunnel_client_options *options,
                           char *error, size_t error_size) MUST_CHECK;
 void tunnel_client_switch(struct tunnel_client *client);
+void tunnel_client_settle_change(struct tunnel_client *client); /* all workers have switched */
 void tunnel_client_forget(struct tunnel_client *client); /* no-op where nothing was prepared */
 uint32_t
 tunnel_client_active(const struct tunnel_client *client); /* connections and UDP sessions */

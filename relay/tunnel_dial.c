@@ -24,10 +24,26 @@ void tunnel_dial_config(const struct tunnel_link *link, struct quic_config *conf
                                    .code_of = wire_code_of_reset};
 }
 
-static void dial_offer(const struct service_settings *settings, struct wire_service *service)
+static void dial_service(const struct service_settings *settings, struct wire_service *service)
 {
     service->protocols = (uint8_t)settings->protocol;
     snprintf(service->name, sizeof(service->name), "%s", settings->name);
+}
+
+static void dial_services(const struct tunnel_client *client, struct wire_register *reg)
+{
+    const struct list *all = &client->services.offered;
+
+    reg->service_count = 0;
+    for (struct list *at = all->next; at != all; at = at->next)
+        dial_service(&container_of(at, struct service, link)->settings,
+                     &reg->services[reg->service_count++]);
+}
+
+void tunnel_dial_offer(const struct tunnel_client *client, struct wire_message *message)
+{
+    *message = (struct wire_message){.type = WIRE_OFFER};
+    dial_services(client, &message->reg);
 }
 
 void tunnel_dial_register(const struct tunnel_link *link, struct wire_message *message)
@@ -39,11 +55,9 @@ void tunnel_dial_register(const struct tunnel_link *link, struct wire_message *m
         .reg = {.version_min = WIRE_VERSION_MIN,
                 .version_max = WIRE_VERSION_MAX,
                 .features = WIRE_FEATURES,
-                .slot = link->slot,
-                .service_count = client->services.count}
+                .slot = link->slot}
     };
     memcpy(message->reg.instance, client->options.share->instance, WIRE_INSTANCE_SIZE);
     snprintf(message->reg.label, sizeof(message->reg.label), "%s", client->settings->id);
-    for (uint32_t i = 0; i < client->services.count; i++)
-        dial_offer(client->services.items[i].settings, &message->reg.services[i]);
+    dial_services(client, &message->reg);
 }

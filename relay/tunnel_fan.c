@@ -15,47 +15,6 @@ struct wish {
     uint32_t worker, workers;
 };
 
-int client_share_open(struct client_share *share, struct os *os,
-                      const struct client_settings *settings, uint32_t workers)
-{
-    size_t count = (size_t)settings->server_count * SETTINGS_CONNECTIONS_MAX;
-
-    *share = (struct client_share){.workers = workers, .fresh = true};
-    os->random(os, share->instance, sizeof(share->instance));
-    share->links = mem_new((count + 1) * sizeof(struct tunnel_link *));
-    return share->links ? 0 : -ENOMEM;
-}
-
-void client_share_close(struct client_share *share)
-{
-    client_share_forget(share);
-    mem_free(share->links);
-    share->links = NULL;
-}
-
-int client_share_prepare(struct client_share *share, const struct client_settings *settings,
-                         char *error, size_t error_size)
-{
-    const struct tls_settings *tls = settings->tls;
-    const struct tls_files files = {.cert = tls->cert, .key = tls->key, .ca = tls->ca};
-
-    share->fresh = false;
-    for (uint32_t i = 0; i < share->workers; i++) {
-        share->next_tls[i] = tls_client_new(&files, error, error_size);
-        if (share->next_tls[i])
-            continue;
-        client_share_forget(share);
-        return -EINVAL;
-    }
-    return 0;
-}
-
-void client_share_forget(struct client_share *share)
-{
-    for (uint32_t i = 0; i < share->workers; i++)
-        tls_context_free(&share->next_tls[i]);
-}
-
 static void wish_arrived(struct mail *mail)
 {
     struct wish *wish = container_of(mail, struct wish, mail);
@@ -85,8 +44,7 @@ static void fan_wake(struct worker *here, struct tunnel_link *link, uint32_t wor
 
 void tunnel_fan_out(struct tunnel_link *first)
 {
-    const struct client_share *share = first->client->options.share;
-    struct tunnel_link *const *links = &share->links[first->index * SETTINGS_CONNECTIONS_MAX];
+    struct tunnel_link *const *links = first->group->links;
     uint32_t workers = first->server_workers;
 
     first->fan_ns = first->asked ? UINT64_MAX : first->client->options.worker->now_ns + FAN_NS;
@@ -99,7 +57,6 @@ void tunnel_fan_out(struct tunnel_link *first)
 /* The slots follow each other from the first one's worker on, which reconnects unasked. */
 void tunnel_fan_want(struct tunnel_link *link, uint32_t worker)
 {
-    const struct client_share *share = link->client->options.share;
     uint32_t workers = link->server_workers, slot;
     struct tunnel_link *wanted;
 
@@ -108,7 +65,7 @@ void tunnel_fan_want(struct tunnel_link *link, uint32_t worker)
     slot = (worker + workers - link->server_worker + link->slot) % workers;
     if (!slot || slot >= SETTINGS_CONNECTIONS_MAX)
         return;
-    wanted = share->links[link->index * SETTINGS_CONNECTIONS_MAX + slot];
+    wanted = link->group->links[slot];
     if (wanted)
         fan_wake(link->client->options.worker, wanted, worker, workers);
 }

@@ -50,11 +50,16 @@ static void link_move(struct tunnel_link *link, enum link_state state)
 
 /* ---- from try to try ---- */
 
+static bool link_reconnects(const struct tunnel_link *link)
+{
+    return !link->leaving && tunnel_client_reconnects(link->client);
+}
+
 static void link_wait(struct tunnel_link *link, uint64_t pause)
 {
     struct worker *worker = tunnel_link_worker(link);
 
-    if (!tunnel_client_reconnects(link->client)) {
+    if (!link_reconnects(link)) {
         link_move(link, LINK_STOPPED);
         tunnel_client_settle(link->client);
         return;
@@ -70,7 +75,7 @@ static void link_wait(struct tunnel_link *link, uint64_t pause)
 /* A further link waits until the first one, which may be lost as well, wakes it again. */
 static void link_rest(struct tunnel_link *link)
 {
-    if (tunnel_client_reconnects(link->client))
+    if (link_reconnects(link))
         link_move(link, LINK_RESTING);
     else
         link_wait(link, 0);
@@ -148,7 +153,8 @@ static void link_take_registered(struct tunnel_link *link, const struct wire_reg
     link_wake_at(link, worker->now_ns + link->probe_ns);
     if (link->slot)
         return;
-    tunnel_fan_out(link);
+    if (!link->leaving)
+        tunnel_fan_out(link);
     if (link->client->options.registered)
         link->client->options.registered(link->client->options.context);
 }
@@ -176,7 +182,8 @@ static void link_take_other(struct tunnel_link *link, const struct wire_message 
         service_session_open(&link->client->services, &link->sessions, session->id, &session->flow);
         break;
     case WIRE_WANT:
-        tunnel_fan_want(link, message->want.worker);
+        if (!link->leaving)
+            tunnel_fan_want(link, message->want.worker);
         break;
     case WIRE_UDP_CLOSE:
         service_session_close(&link->sessions, session->id, session->code);
@@ -252,13 +259,25 @@ static void link_beat(struct tunnel_link *link)
         link_send(link, &message);
 }
 
+static bool link_in_use(const struct tunnel_link *link)
+{
+    struct quic_stats stats;
+
+    quic_stats(link->quic, &stats);
+    return stats.streams > 1 || link->sessions.count; /* one is the control stream */
+}
+
 /* An idle client learns that its server was restarted only by asking, so it asks often. */
 static void link_probe(struct tunnel_link *link)
 {
     uint64_t now = tunnel_link_worker(link)->now_ns;
 
     service_sessions_expire(&link->sessions);
-    if (!link->slot && now >= link->fan_ns)
+    if (link->leaving && (!link_in_use(link) || now >= link->leave_ns)) {
+        link_close(link, WIRE_CODE_SHUTDOWN, "the client has left this server");
+        return;
+    }
+    if (!link->slot && !link->leaving && now >= link->fan_ns)
         tunnel_fan_out(link);
     if (now >= link->beat_ns)
         link_beat(link);
@@ -369,7 +388,7 @@ static void link_resolved(struct resolve_request *resolve)
 {
     struct tunnel_link *link = container_of(resolve, struct tunnel_link, resolve);
 
-    if (!tunnel_client_reconnects(link->client)) {
+    if (!link_reconnects(link)) {
         link_wait(link, 0);
     } else if (resolve->error || !resolve->count) {
         tunnel_link_tell_failure(link, REASON_NAME_UNKNOWN, reason_text(REASON_NAME_UNKNOWN));
@@ -420,18 +439,21 @@ static void link_fired(struct timer *timer)
 
 /* ---- life ---- */
 
-struct tunnel_link *tunnel_link_new(struct tunnel_client *client, uint32_t server, uint8_t slot)
+struct tunnel_link *tunnel_link_new(struct tunnel_client *client, struct tunnel_group *group,
+                                    uint8_t slot, struct list *links)
 {
     struct tunnel_link *link = mem_new(sizeof(*link));
 
     if (!link)
         return NULL;
     link->client = client;
-    link->server = &client->settings->servers[server];
-    link->index = server;
+    link->group = group;
+    link->server = &group->server;
+    atomic_fetch_add(&group->owners, 1);
+    group->links[slot] = link;
     link->slot = slot;
     timer_init(&link->timer, link_fired);
-    list_append(&client->links, &link->link);
+    list_append(links, &link->link);
     return link;
 }
 
@@ -439,6 +461,7 @@ void tunnel_link_free(struct tunnel_link *link)
 {
     must(link->state == LINK_NEW || link->state == LINK_STOPPED);
     list_remove(&link->link);
+    tunnel_group_drop(link->group);
     mem_free(link);
 }
 
@@ -467,6 +490,25 @@ void tunnel_link_drain(struct tunnel_link *link)
         link_send(link, &message);
     else
         tunnel_link_stop(link);
+}
+
+/* Its next probe sees whether it is still in use. */
+void tunnel_link_leave(struct tunnel_link *link, uint64_t until_ns)
+{
+    link->leaving = true;
+    link->leave_ns = until_ns;
+    tunnel_link_drain(link);
+    tunnel_client_settle(link->client);
+}
+
+void tunnel_link_offer(struct tunnel_link *link)
+{
+    struct wire_message message;
+
+    if (link->state != LINK_REGISTERED && link->state != LINK_GREETING)
+        return;
+    tunnel_dial_offer(link->client, &message);
+    link_send(link, &message);
 }
 
 void tunnel_link_stop(struct tunnel_link *link)

@@ -18,6 +18,20 @@
 #include "relay/tunnel_datagram.h"
 #include "relay/tunnel_watch.h"
 
+/* A server of the [client], and the links to it on all workers.
+ * Owner: the share and each link, the last of whom frees it. */
+struct tunnel_group {
+    struct client_server server;
+    uint32_t index;          /* says which worker has which slot */
+    bool fresh;              /* no worker has made its links for it yet */
+    bool stays;              /* the control thread's, while settings change */
+    _Atomic uint32_t owners;
+    /* By slot; NULL: never used.  Set by their workers before any is woken, constant while any
+     * runs; what is pointed to is its worker's own. */
+    struct tunnel_link *links[SETTINGS_CONNECTIONS_MAX];
+};
+void tunnel_group_drop(struct tunnel_group *group);
+
 struct tunnel_client {
     /* Set by new. */
     struct tunnel_client_options options;
@@ -26,6 +40,9 @@ struct tunnel_client {
     /* Changes while running. */
     struct services services;
     struct list links;
+    struct list next; /* of a reload: links that will be new */
+    struct tunnel_client_options next_options;
+    bool changing;    /* links that leave are not freed yet: others may still wake them */
     uint8_t state;
     tunnel_client_fn *drained, *idle;
     void *drained_context, *idle_context;
@@ -37,8 +54,8 @@ bool tunnel_client_reconnects(const struct tunnel_client *client);
 struct tunnel_link {
     /* Set by new. */
     struct tunnel_client *client;
-    const struct client_server *server;
-    uint32_t index;   /* the server's */
+    struct tunnel_group *group;
+    const struct client_server *server; /* the group's */
     uint8_t slot;     /* 0: the first connection to it, which wakes the others */
     struct list link; /* in the client's */
     /* The present connection. */
@@ -59,16 +76,23 @@ struct tunnel_link {
     uint64_t rtt_ns;          /* of the last connection; 0: none yet */
     enum reason reason;       /* what the last try failed with: told once */
     bool refused, registered; /* the last connection was */
+    bool leaving;             /* its server is not the client's any more */
+    uint64_t leave_ns;        /* then it ends, whatever it does */
     bool asked;               /* its server says which further connections it wants */
     uint8_t state;
     struct resolve_request resolve;
 };
 
-struct tunnel_link *tunnel_link_new(struct tunnel_client *client, uint32_t server,
-                                    uint8_t slot) MUST_CHECK;
+/* Appended to `links`. */
+struct tunnel_link *tunnel_link_new(struct tunnel_client *client, struct tunnel_group *group,
+                                    uint8_t slot, struct list *links) MUST_CHECK;
 void tunnel_link_free(struct tunnel_link *link); /* stopped, or never started */
 void tunnel_link_start(struct tunnel_link *link);
 void tunnel_link_drain(struct tunnel_link *link);
+/* For good: no new connection is made, and this one ends when nothing is open, or its time is over.
+ */
+void tunnel_link_leave(struct tunnel_link *link, uint64_t until_ns);
+void tunnel_link_offer(struct tunnel_link *link); /* tells what is offered now */
 void tunnel_link_stop(struct tunnel_link *link);
 bool tunnel_link_is_stopped(const struct tunnel_link *link);
 bool tunnel_link_rests(const struct tunnel_link *link); /* is not wanted now */
@@ -86,6 +110,11 @@ void tunnel_link_log(struct tunnel_link *link, enum log_level level, const char 
 void tunnel_link_tell_failure(struct tunnel_link *link, enum reason reason, const char *words);
 void tunnel_link_tell_end(struct tunnel_link *link, const struct quic_closing *closing);
 
+/* ---- tunnel_client.c ---- */
+/* This worker's links to a server. */
+bool tunnel_client_make_links(struct tunnel_client *client, struct tunnel_group *group,
+                              struct list *links) MUST_CHECK;
+
 /* ---- tunnel_fan.c ---- */
 void tunnel_fan_out(struct tunnel_link *first); /* it is registered: the others are wanted */
 /* The server wants one to that worker. */
@@ -95,6 +124,7 @@ bool tunnel_fan_keeps_place(struct tunnel_link *link, const struct wire_register
 
 /* ---- tunnel_dial.c ---- */
 void tunnel_dial_config(const struct tunnel_link *link, struct quic_config *config);
+void tunnel_dial_offer(const struct tunnel_client *client, struct wire_message *message);
 void tunnel_dial_register(const struct tunnel_link *link, struct wire_message *message);
 
 /* ---- tunnel_retry.c ---- */

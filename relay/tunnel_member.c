@@ -63,6 +63,7 @@ static struct datagram_end *tunnel_member_open_datagrams(struct member *base, st
         place = tunnel_member_place(member, &request->source);
     if (place == worker)
         return tunnel_member_open_here(base, worker, request, reason);
+    tunnel_member_want(member, worker);
     end = udp_ferry_new(worker, place, base, request, tunnel_member_open_here);
     *reason = REASON_NO_MEMORY;
     return end;

@@ -132,12 +132,14 @@ static int peer_take_offer(struct tunnel_peer *peer, const struct wire_register 
 {
     size_t size = reg->service_count * sizeof(struct wire_service);
 
-    peer->services = mem_raw(size ? size : 1);
-    if (!peer->services)
+    struct wire_service *services = mem_raw(size ? size : 1);
+
+    if (!services)
         return -ENOMEM;
-    memcpy(peer->services, reg->services, size);
+    memcpy(services, reg->services, size);
+    mem_free(peer->services);
+    peer->services = services;
     peer->service_count = reg->service_count;
-    peer->features = reg->features & WIRE_FEATURES;
     return 0;
 }
 
@@ -151,6 +153,7 @@ static void peer_take_register(struct tunnel_peer *peer, const struct wire_regis
     } else if (peer_take_offer(peer, reg)) {
         peer_refuse(peer, WIRE_CODE_NO_MEMORY, wire_code_words(WIRE_CODE_NO_MEMORY));
     } else {
+        peer->features = reg->features & WIRE_FEATURES;
         peer_move(peer, PEER_JOINING);
         tunnel_registrar_join(peer, reg);
     }
@@ -225,6 +228,10 @@ static void peer_take_other(struct tunnel_peer *peer, const struct wire_message 
     case WIRE_DRAIN:
         peer_log(peer, LOG_INFO, "tunnel client is leaving", REASON_SHUTDOWN, "drain");
         tunnel_registrar_retire(peer);
+        break;
+    case WIRE_OFFER:
+        if (peer_take_offer(peer, &message->reg))
+            tunnel_peer_close(peer, WIRE_CODE_NO_MEMORY, wire_code_words(WIRE_CODE_NO_MEMORY));
         break;
     case WIRE_UDP_OPENED:
         tunnel_sessions_opened(&peer->sessions, message->session.id);

@@ -116,10 +116,10 @@ static bool scene_start_client(struct scene *scene)
                                             .registered = scene_registered,
                                             .context = scene};
 
-    if (!scene->client_share.links &&
+    strcpy(scene->upstream.server_name, "localhost");
+    if (!scene->client_share.groups &&
         client_share_open(&scene->client_share, &os_linux, &scene->settings.client, 1))
         return false;
-    strcpy(scene->upstream.server_name, "localhost");
     scene->client = tunnel_client_new(&options, scene->error, sizeof(scene->error));
     if (scene->client)
         tunnel_client_start(scene->client);
