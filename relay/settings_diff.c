@@ -22,6 +22,26 @@ static bool addrs_are_equal(const void *left, const void *right)
     return addr_equal(left, right);
 }
 
+static bool addr_lists_are_equal(const void *left, const void *right)
+{
+    const struct addr_list *a = left, *b = right;
+
+    if (a->count != b->count)
+        return false;
+    for (uint32_t i = 0; i < a->count; i++)
+        if (!addr_equal(&a->items[i], &b->items[i]))
+            return false;
+    return true;
+}
+
+static bool cpus_are_equal(const void *left, const void *right)
+{
+    const struct cpu_list *a = left, *b = right;
+
+    return a->count == b->count &&
+           (!a->count || memcmp(a->items, b->items, a->count * sizeof(*a->items)) == 0);
+}
+
 static const struct {
     const struct option_type *type;
     bool (*are_equal)(const void *left, const void *right);
@@ -30,6 +50,8 @@ static const struct {
     {&option_user,  accounts_are_equal},
     {&option_group, accounts_are_equal},
     {&option_addr,  addrs_are_equal   },
+    {&option_addrs, addr_lists_are_equal},
+    {&option_cpus,  cpus_are_equal    },
 };
 
 /* What no row above compares is a number or a text in place, which are zero-filled. */

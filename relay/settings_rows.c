@@ -116,7 +116,7 @@ static const char *const tls_later[] = {
     "ticket_rotation", "ticket_overlap", "ticket_key_file", NULL};
 
 static const struct option tunnel_options[] = {
-    OPTION(addrs, tunnel_settings, listen, "listen", NULL, 0, 64, RELOAD_LIVE,
+    OPTION(addrs, tunnel_settings, listen, "listen", NULL, 0, 64, RELOAD_RESTART,
            "UDP address where tunnel clients dial in.", .required = true, .repeatable = true),
     OPTION(name, tunnel_settings, tls_name, "tls", NULL, 1, OPTION_NAME_MAX, RELOAD_NEW,
            "The [tls] that it shows and asks for.", .required = true),
@@ -195,7 +195,7 @@ static const struct option listener_options[] = {
            "Whether bytes between TCP sockets stay in the kernel: of bulky flows, of all, of none.",
            .choices = zero_copies),
     OPTION(duration, listener_settings, udp_timeout_ns, "udp_timeout", "60s", OPTION_SECOND,
-           24 * OPTION_HOUR, RELOAD_NEW, "A UDP session ends after so long without a datagram."),
+           24 * OPTION_HOUR, RELOAD_LIVE, "A UDP session ends after so long without a datagram."),
     OPTION(count, listener_settings, udp_sessions, "udp_sessions", "65536", 1, 1000000, RELOAD_LIVE,
            "UDP sessions at once; datagrams of further ones are dropped."),
     OPTION(count, listener_settings, udp_sessions_per_source, "udp_sessions_per_source", "1024", 1,

@@ -19,7 +19,7 @@ sys.path.insert(0, HERE)
 from lab import SCENARIOS, Lab, Skip  # noqa: E402
 
 ROOMS = ["relay", "tunnel", "trust", "pool", "names", "failure", "limits", "listeners", "command", "admin",
-         "datagrams", "workers"]
+         "datagrams", "reload", "workers"]
 
 
 def run_one(name, binary, keep):

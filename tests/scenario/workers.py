@@ -46,6 +46,12 @@ AGAIN = [
     "names.servers_come_and_go_with_the_records_and_those_that_stay_keep_their_users",
     "names.a_name_that_vanishes_keeps_its_servers_and_is_counted",
     "names.a_silent_name_server_holds_up_neither_the_start_nor_the_end",
+    "reload.two_hundred_reloads_under_load_lose_nobody_of_a_direct_relay",
+    "reload.two_hundred_reloads_under_load_lose_nobody_of_a_tunnel",
+    "reload.a_listener_that_is_removed_drains_and_a_new_one_serves",
+    "reload.max_connections_counts_those_who_were_there_before_it",
+    "reload.clients_that_are_not_allowed_any_more_are_closed_within_a_second",
+    "reload.a_tunnel_that_is_removed_lets_its_users_end_and_a_new_one_serves",
     "admin.sockets_that_were_handed_over_are_used_where_they_fit",
 ]
 
