@@ -549,6 +549,11 @@ void quic_endpoint_addr(const struct quic_endpoint *endpoint, struct addr *addr)
     *addr = endpoint->addr;
 }
 
+void quic_endpoint_change(struct quic_endpoint *endpoint, const struct quic_config *config,
+                          struct tls_context *tls)
+{
+}
+
 void quic_endpoint_refuse_new(struct quic_endpoint *endpoint)
 {
     endpoint->refusing = true;

@@ -1,48 +1,101 @@
 #include "relay/settings_diff.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/unit/test.h"
 
-static const char *changed(struct settings *after)
-{
-    static char path[] = "/run/a";
-    struct settings before = {.process = {.workers = 1}, .admin = {.socket = path}};
-    const struct settings_section *section = NULL;
-    const struct option *option = settings_diff_restart(&before, after, &section);
+#define BASE                                                                                       \
+    "[server]\nworkers = 2\ncpus = 0,1\n[admin]\nsocket = /run/a\n"                                \
+    "[listener web]\nbind = 127.0.0.1:80\nbackend = b\n"                                           \
+    "[backend b]\nserver = 127.0.0.1:81\n"
 
-    return option ? option->name : "";
+static struct settings *settings_of(const char *text)
+{
+    char *said = NULL;
+    size_t length = 0;
+    FILE *errors = open_memstream(&said, &length);
+    struct settings *settings = settings_parse("f.ini", text, strlen(text), errors);
+
+    fclose(errors);
+    if (!settings)
+        printf("%s", said);
+    free(said);
+    return settings;
 }
 
-TEST(equal_values_at_other_places_need_no_restart)
+/* "SECTION NAME option", or "" where no restart is needed. */
+static const char *difference_of(const char *before, const char *after)
 {
-    char path[] = "/run/a";
-    struct settings after = {.process = {.workers = 1}, .admin = {.socket = path}};
+    static char text[256];
+    struct settings *old_settings = settings_of(before), *new_settings = settings_of(after);
+    struct settings_difference difference;
 
-    check(strcmp(changed(&after), "") == 0);
+    *text = 0;
+    if (!old_settings || !new_settings)
+        snprintf(text, sizeof(text), "bad settings");
+    else if (settings_diff_restart(old_settings, new_settings, &difference))
+        snprintf(text, sizeof(text), "%s %s %s", difference.section->kind, difference.name,
+                 difference.option);
+    settings_free(&old_settings);
+    settings_free(&new_settings);
+    return text;
 }
 
-TEST(a_changed_restart_option_is_named)
+/* BASE with `from` replaced. */
+static const char *edited(const char *from, const char *to)
 {
-    char path[] = "/run/a", pid[] = "/run/p";
-    struct settings after = {.process = {.workers = 2}, .admin = {.socket = path}};
+    static char text[1024];
+    const char *at = strstr(BASE, from);
 
-    check(strcmp(changed(&after), "workers") == 0);
-    after.process.workers = 1;
-    after.process.user.given = true;
-    check(strcmp(changed(&after), "user") == 0);
-    after.process.user.given = false;
-    after.process.pid_file = pid;
-    check(strcmp(changed(&after), "pid_file") == 0);
+    must(at);
+    snprintf(text, sizeof(text), "%.*s%s%s", (int)(at - BASE), BASE, to, at + strlen(from));
+    return text;
 }
 
-TEST(a_live_option_needs_no_restart)
+TEST(a_changed_option_that_needs_a_restart_is_named_and_others_are_not)
 {
-    char path[] = "/run/a";
-    struct settings after = {
-        .process = {.workers = 1, .drain_timeout_ns = 5},
-          .admin = {.socket = path           }
+    static const struct {
+        const char *from, *to, *named;
+    } rows[] = {
+        {"workers = 2",                "workers = 2",                       ""                     },
+        {"workers = 2",                "workers = 1",                       "server  workers"      },
+        {"cpus = 0,1",                 "cpus = 0,1,2",                      "server  cpus"         },
+        {"cpus = 0,1",                 "cpus = 1,0",                        "server  cpus"         },
+        {"[server]\n",                 "[server]\npid_file = /run/p\n",     "server  pid_file"     },
+        {"[server]\n",                 "[server]\nuser = 7\n",              "server  user"         },
+        {"[server]\n",                 "[server]\ndrain_timeout = 1s\n",    ""                     },
+        {"socket = /run/a",            "socket = /run/b",                   "admin  socket"        },
+        {"[admin]\nsocket = /run/a\n", "",                                  "admin  socket"        },
+        {"backend = b\n",              "backend = b\nprotocol = both\n",    "listener web protocol"},
+        {"[listener web]",             "[listener other]\nprotocol = both", ""                     },
+        {"127.0.0.1:80\n",             "127.0.0.1:90\n",                    ""                     },
+        {"127.0.0.1:81",               "127.0.0.1:82 weight=2",             ""                     },
+        {"backend = b\n",              "backend = b\ndeny = 10.0.0.0/8\n",  ""                     },
     };
 
-    check(strcmp(changed(&after), "") == 0);
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        const char *named = difference_of(BASE, edited(rows[i].from, rows[i].to));
+
+        if (strcmp(named, rows[i].named) != 0)
+            printf("%s: %s\n", rows[i].to, named);
+        check(strcmp(named, rows[i].named) == 0);
+    }
+}
+
+#define TUNNEL(listen, more)                                                                       \
+    "[tls edge]\ncert = c\nkey = k\nca = a\n[tunnel pods]\n" listen "tls = edge\nallow = x\n" more
+
+TEST(an_address_of_a_tunnel_needs_a_restart_and_the_rest_of_it_does_not)
+{
+    const char *before = TUNNEL("listen = 127.0.0.1:1\nlisten = 127.0.0.1:2\n", "");
+
+    check(!*difference_of(before, before));
+    check(
+        !strcmp(difference_of(before, TUNNEL("listen = 127.0.0.1:1\n", "")), "tunnel pods listen"));
+    check(!strcmp(difference_of(before, TUNNEL("listen = 127.0.0.1:1\nlisten = 127.0.0.1:3\n", "")),
+                  "tunnel pods listen"));
+    check(!*difference_of(before, TUNNEL("listen = 127.0.0.1:1\nlisten = 127.0.0.1:2\n",
+                                         "allow = y\nmax_clients = 7\n")));
 }
