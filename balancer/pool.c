@@ -63,8 +63,7 @@ void backend_pool_adjust(struct backend_pool *pool, const struct pool_options *o
     atomic_store_explicit(&pool->options.balance, options->balance, memory_order_relaxed);
     atomic_store_explicit(&pool->options.eject_after, options->eject_after, memory_order_relaxed);
     atomic_store_explicit(&pool->options.eject_ns, options->eject_ns, memory_order_relaxed);
-    atomic_store_explicit(&pool->options.eject_max_ns, options->eject_max_ns,
-                          memory_order_relaxed);
+    atomic_store_explicit(&pool->options.eject_max_ns, options->eject_max_ns, memory_order_relaxed);
 }
 
 const char *backend_pool_name(const struct backend_pool *pool)

@@ -199,9 +199,8 @@ void process_log_options(const struct process *process, const struct settings *s
 
 bool process_access_options(const struct settings *settings, struct log_options *options)
 {
-    *options = (struct log_options){.level = LOG_INFO,
-                                    .format = settings->log.access_format,
-                                    .file = settings->log.access};
+    *options = (struct log_options){
+        .level = LOG_INFO, .format = settings->log.access_format, .file = settings->log.access};
     return settings->log.access;
 }
 

@@ -13,8 +13,8 @@
 struct process {
     const struct process_options *options;
     const struct settings *settings; /* in force */
-    struct log *log, *access;  /* access NULL: none */
-    struct log_source *source; /* the control thread's */
+    struct log *log, *access;        /* access NULL: none */
+    struct log_source *source;       /* the control thread's */
     struct resolver *resolver;
     struct admin *admin;      /* NULL: off */
     struct counters counters; /* the control thread's */

@@ -152,8 +152,10 @@ void report_json(struct writer *out, const struct report *report)
 
     writer_add(out,
                "{\"v\":1,\"ok\":true,\"version\":\"%s\",\"pid\":%d,\"state\":\"%s\","
-               "\"uptime_ms\":%" PRIu64 ",\"workers\":%u,\"listeners\":[",
-               QMUX_VERSION, (int)getpid(), report->state, report->uptime_ms, report->workers);
+               "\"uptime_ms\":%" PRIu64 ",\"reloaded_ms\":%" PRIu64
+               ",\"workers\":%u,\"listeners\":[",
+               QMUX_VERSION, (int)getpid(), report->state, report->uptime_ms, report->reloaded_ms,
+               report->workers);
     for (uint32_t i = 0; i < status->listener_count; i++) {
         writer_add(out, "%s", i ? "," : "");
         json_listener(out, &status->listeners[i]);

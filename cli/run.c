@@ -40,7 +40,8 @@ const struct command command_run = {
     .summary = "run with this configuration until told to stop",
     .help =
         "SIGTERM and SIGINT take no new users, wait for the open ones (drain_timeout) and end;\n"
-        "a second one ends at once.  SIGUSR1 opens the log file anew.\n\n"
+        "a second one ends at once.  SIGHUP reads the file again: all of it counts, or none.\n"
+        "SIGUSR1 opens the log file anew.\n\n"
         "For testing: QMUX_RING_WITHOUT in the environment names features of io_uring that\n"
         "are not to be used, with commas between them, or \"all\".\n",
     .run = run_run,

@@ -11,7 +11,7 @@ enum signal_event {
     SIGNAL_NONE,
     SIGNAL_END,     /* SIGTERM, SIGINT: drain; a second one: at once */
     SIGNAL_REOPEN,  /* SIGUSR1: log files */
-    SIGNAL_RELOAD,  /* SIGHUP: not served yet */
+    SIGNAL_RELOAD,  /* SIGHUP: settings */
     SIGNAL_UPGRADE, /* SIGUSR2: not served yet */
 };
 

@@ -42,9 +42,9 @@ void team_drain(struct team *team);
 void team_stop(struct team *team);
 bool team_join(struct team *team); /* false: something failed, `error` says what */
 void team_close(struct team *team);
-/* Other settings (taken), all or nothing: returns when every worker has switched.  access: the sources
- * of an access log that is new, one a worker; else NULL, and `has_access` says whether the old one
- * goes on.  0, or -errno and a sentence. */
+/* Other settings (taken), all or nothing: returns when every worker has switched.  access: the
+ * sources of an access log that is new, one a worker; else NULL, and `has_access` says whether the
+ * old one goes on.  0, or -errno and a sentence. */
 struct team_change {
     struct settings *settings;
     struct log_source **access;

@@ -47,10 +47,10 @@ struct log {
     _Atomic(struct log_source *) sources;
     _Atomic int state; /* enum writer_state */
     _Atomic bool reopen, closing;
-    _Atomic int level, format;          /* enum log_level, enum log_format */
+    _Atomic int level, format;           /* enum log_level, enum log_format */
     _Atomic(struct log_change *) change; /* that the log's thread is to take */
-    _Atomic bool over;     /* the thread has ended, or log_close has given up on it */
-    _Atomic uint64_t lost; /* lines that the file refused */
+    _Atomic bool over;                   /* the thread has ended, or log_close has given up on it */
+    _Atomic uint64_t lost;               /* lines that the file refused */
     /* The log's thread. */
     struct log_file file;
     uint64_t told_dropped;

@@ -63,7 +63,7 @@ struct log_change;
 struct log_change *log_change_new(struct log *log, const struct log_options *options,
                                   int *error) MUST_CHECK;
 void log_change_take(struct log *log, struct log_change **change);
-void log_change_free(struct log_change **change); /* it was not taken */
+void log_change_free(struct log_change **change);              /* it was not taken */
 struct log_source *log_source_new(struct log *log) MUST_CHECK; /* freed by log_close */
 uint64_t log_dropped(const struct log *log); /* any thread: lines dropped or refused by the file */
 

@@ -159,16 +159,19 @@ static int bindings_make_tables(struct bindings *bindings)
 }
 
 int bindings_open(struct bindings *bindings, struct os *os,
-                  const struct listener_settings *settings, const struct listener_settings *had, uint32_t workers, char *error,
-                  size_t error_size)
+                  const struct listener_settings *settings, const struct listener_settings *had,
+                  uint32_t workers, char *error, size_t error_size)
 {
     struct addr failed = {0};
     char text[ADDR_TEXT_SIZE];
     uint32_t number = 0;
     int rc;
 
-    *bindings = (struct bindings){
-        .os = os, .settings = settings, .had = had, .workers = workers, .ports = listener_ports(settings)};
+    *bindings = (struct bindings){.os = os,
+                                  .settings = settings,
+                                  .had = had,
+                                  .workers = workers,
+                                  .ports = listener_ports(settings)};
     rc = bindings_make_tables(bindings);
     for (uint32_t i = 0; !rc && i < settings->bind.count; i++)
         rc = bindings_open_bind(bindings, &settings->bind.items[i], &number, &failed);

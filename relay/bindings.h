@@ -2,8 +2,8 @@
  *
  * A shared port has a socket per worker and the kernel deals users out; a port of a long run, a
  * path, or a socket that a service manager handed us listening, has one socket on one worker, which
- * deals accepted connections out. Owner: the listeners' share.  Thread: the control thread's at start,
- * reload and end; a worker takes its own sockets in between. */
+ * deals accepted connections out. Owner: the listeners' share.  Thread: the control thread's at
+ * start, reload and end; a worker takes its own sockets in between. */
 #ifndef RELAY_BINDINGS_H
 #define RELAY_BINDINGS_H
 
@@ -22,11 +22,11 @@ struct bindings {
     struct addr first; /* as bound; length 0: it is not among them */
 };
 
-/* Ports that `had` (NULL: none) has already are left out.  0 or -errno, and a sentence; then nothing
- * stays open. */
+/* Ports that `had` (NULL: none) has already are left out.  0 or -errno, and a sentence; then
+ * nothing stays open. */
 int bindings_open(struct bindings *bindings, struct os *os,
-                  const struct listener_settings *settings, const struct listener_settings *had, uint32_t workers, char *error,
-                  size_t error_size) MUST_CHECK;
+                  const struct listener_settings *settings, const struct listener_settings *had,
+                  uint32_t workers, char *error, size_t error_size) MUST_CHECK;
 /* The caller's from now on; -1: that worker has none there. */
 int bindings_take_tcp(struct bindings *bindings, uint32_t port, uint32_t worker);
 int bindings_take_udp(struct bindings *bindings, uint32_t port, uint32_t worker);

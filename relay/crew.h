@@ -56,9 +56,8 @@ struct crew {
 
 /* ---- edition.c ---- */
 /* With what `old` (NULL: none) has of it.  NULL: *failed and a sentence; nothing has changed. */
-struct edition *edition_new(struct crew *crew, const struct settings *settings,
-                            struct edition *old, int *failed, char *error,
-                            size_t error_size) MUST_CHECK;
+struct edition *edition_new(struct crew *crew, const struct settings *settings, struct edition *old,
+                            int *failed, char *error, size_t error_size) MUST_CHECK;
 void edition_settle(struct edition *edition, const struct edition *old);
 /* No worker has seen it: what it was the first to have is freed. */
 void edition_forget(struct edition **edition, struct crew *crew, const struct edition *old);

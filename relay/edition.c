@@ -87,8 +87,8 @@ static int making_tunnel(struct making *making, uint32_t index)
 
     if (at < 0)
         return making_new_tunnel(making, index);
-    rc = tunnel_share_prepare(making->old->tunnels[at], settings, making->error,
-                              making->error_size);
+    rc =
+        tunnel_share_prepare(making->old->tunnels[at], settings, making->error, making->error_size);
     if (!rc)
         making->edition->tunnels[index] = making->old->tunnels[at];
     return rc;

@@ -21,14 +21,14 @@ struct status_listener;
 struct listener_share {
     char name[SETTINGS_NAME_SIZE];
     uint32_t workers;
-    bool fresh;                   /* made for the edition that it is first in */
-    struct addr first;            /* as bound */
-    struct bindings ports;        /* that workers take at their start, or when they switch */
-    struct addr next_first;       /* of a reload: */
+    bool fresh;             /* made for the edition that it is first in */
+    struct addr first;      /* as bound */
+    struct bindings ports;  /* that workers take at their start, or when they switch */
+    struct addr next_first; /* of a reload: */
     struct rate_table *next_rates;
-    _Atomic uint32_t connections; /* of all workers, those that were counted */
-    struct rate_table *rates;     /* NULL: no rate_limit */
-    struct udp_sources *udp;      /* NULL: no UDP */
+    _Atomic uint32_t connections;                     /* of all workers, those that were counted */
+    struct rate_table *rates;                         /* NULL: no rate_limit */
+    struct udp_sources *udp;                          /* NULL: no UDP */
     struct listener *by_worker[SETTINGS_WORKERS_MAX]; /* set by new, constant while any runs */
     /* Of one that was removed. */
     _Atomic uint32_t busy; /* workers that still have users */

@@ -68,7 +68,7 @@ struct listener {
 void listener_settle(struct listener *listener); /* something has gone; it may have ended */
 struct session_frame *listener_frame_new(struct listener *listener,
                                          const struct listener_options *options) MUST_CHECK;
-void listener_frame_free(struct session_frame *frame); /* NULL: no-op */
+void listener_frame_free(struct session_frame *frame);                           /* NULL: no-op */
 void listener_frame_put(struct listener *listener, struct session_frame *frame); /* by a session */
 
 /* ---- listener_ports.c ---- */

@@ -142,8 +142,8 @@ void relay_drain(struct relay *relay)
         relay_stop(relay);
         return;
     }
-    relay->pending = 1 + relay_settings(relay)->listener_count + !!relay->now.client +
-                     relay_leavers_busy(relay);
+    relay->pending =
+        1 + relay_settings(relay)->listener_count + !!relay->now.client + relay_leavers_busy(relay);
     for (uint32_t i = 0; i < relay_settings(relay)->listener_count; i++)
         listener_close(relay->now.listeners[i]);
     for (uint32_t i = 0; i < relay_settings(relay)->tunnel_count; i++)

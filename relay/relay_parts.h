@@ -66,14 +66,14 @@ static inline bool relay_owns_servers(const struct relay *relay)
 int relay_parts_make(struct relay *relay, struct relay_parts *parts, const struct edition *edition,
                      char *error, size_t error_size) MUST_CHECK;
 void relay_parts_forget(struct relay *relay, struct relay_parts *parts); /* they were not taken */
-void relay_parts_free(struct relay_parts *parts);    /* with all that it has */
-void relay_parts_release(struct relay_parts *parts); /* alone */
+void relay_parts_free(struct relay_parts *parts);                        /* with all that it has */
+void relay_parts_release(struct relay_parts *parts);                     /* alone */
 
 /* ---- relay_leave.c ---- */
 struct relay_leaver *relay_leaver_new(struct relay *relay, struct leaver *leaver) MUST_CHECK;
-void relay_leaver_close(struct relay_leaver *leaver); /* takes nothing new */
+void relay_leaver_close(struct relay_leaver *leaver);  /* takes nothing new */
 void relay_leaver_settle(struct relay_leaver *leaver); /* all workers' have been closed */
-void relay_leaver_sweep(struct relay_leaver *leaver); /* may free it */
+void relay_leaver_sweep(struct relay_leaver *leaver);  /* may free it */
 /* Those that a drain waits for: relay_listener_emptied follows for each. */
 uint32_t relay_leavers_busy(struct relay *relay);
 /* Those that the present state of the way down waits for: relay_part_done follows for each. */

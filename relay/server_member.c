@@ -130,8 +130,8 @@ static void server_open_connected(struct tcp_connect *connect, struct stream *st
         return;
     }
     open->stream = stream;
-    if (!proxy_send(open->site->worker, stream, open->send_proxy,
-                    &request->source, &request->destination)) {
+    if (!proxy_send(open->site->worker, stream, open->send_proxy, &request->source,
+                    &request->destination)) {
         server_open_discard(open, REASON_NO_MEMORY);
         return;
     }

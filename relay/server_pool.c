@@ -38,8 +38,7 @@ void pool_server_remove(struct pool_server *server)
         server_member_stop(server->member);
 }
 
-void pool_server_log(const struct pool_server *server, enum log_level level,
-                            const char *words)
+void pool_server_log(const struct pool_server *server, enum log_level level, const char *words)
 {
     LOG(pool_worker(server->pool)->log, level, words,
         LOG_TEXT("backend", backend_pool_name(server->pool->members)),
@@ -70,8 +69,7 @@ void pool_server_join(struct pool_server *server)
     pool_server_log(server, LOG_INFO, "server found");
 }
 
-struct pool_server *pool_server_new(struct server_pool *pool,
-                                           const struct backend_server *settings)
+struct pool_server *pool_server_new(struct server_pool *pool, const struct backend_server *settings)
 {
     struct pool_server *server = mem_new(sizeof(*server));
     const struct server_member_options options = {.by_index = pool->by_index,

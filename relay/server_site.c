@@ -80,8 +80,8 @@ static void server_site_complain(const struct server_site *site)
 {
     counter_add(site->worker->counters, COUNTER_NAMES_FAILED, 1);
     LOG(site->worker->log, LOG_WARN, "server name not resolved",
-        LOG_TEXT("backend", server_backend(site->server)->name), LOG_TEXT("name", site->resolve.host),
-        LOG_TEXT("reason", reason_text(REASON_NAME_UNKNOWN)));
+        LOG_TEXT("backend", server_backend(site->server)->name),
+        LOG_TEXT("name", site->resolve.host), LOG_TEXT("reason", reason_text(REASON_NAME_UNKNOWN)));
 }
 
 uint64_t server_answer_stale_ns(const struct backend_settings *backend,

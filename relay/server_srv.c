@@ -68,7 +68,8 @@ static void line_add(struct srv_line *line, const struct srv_record *record, enu
     server = pool_server_new(line->pool, &settings);
     if (!server) {
         LOG(pool_worker(line->pool)->log, LOG_ERROR, "no memory for a server that was found",
-            LOG_TEXT("backend", backend_pool_name(line->pool->members)), LOG_TEXT("member", settings.name));
+            LOG_TEXT("backend", backend_pool_name(line->pool->members)),
+            LOG_TEXT("member", settings.name));
         return;
     }
     snprintf(server->host, sizeof(server->host), "%s", record->host);
@@ -170,12 +171,13 @@ static void line_answered(struct resolve_request *request)
     } else {
         counter_add(worker->counters, COUNTER_NAMES_FAILED, 1);
         LOG(worker->log, LOG_WARN, "servers not found",
-            LOG_TEXT("backend", backend_pool_name(line->pool->members)), LOG_TEXT("name", request->host),
-            LOG_TEXT("reason", reason_text(REASON_NAME_UNKNOWN)));
+            LOG_TEXT("backend", backend_pool_name(line->pool->members)),
+            LOG_TEXT("name", request->host), LOG_TEXT("reason", reason_text(REASON_NAME_UNKNOWN)));
     }
     if (timer_set(&worker->timers, &line->timer, at_ns))
         LOG(worker->log, LOG_ERROR, "servers will not be looked for again: no memory for a timer",
-            LOG_TEXT("backend", backend_pool_name(line->pool->members)), LOG_TEXT("name", request->host));
+            LOG_TEXT("backend", backend_pool_name(line->pool->members)),
+            LOG_TEXT("name", request->host));
 }
 
 void srv_line_ask(struct srv_line *line)

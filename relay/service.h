@@ -35,7 +35,7 @@ struct services {
     struct worker *worker;
     struct list offered; /* in the order of the file */
     uint32_t count;
-    struct list next; /* of a reload: those that will be new */
+    struct list next;                           /* of a reload: those that will be new */
     void (*quieter)(struct services *services); /* something ended; may be called from anywhere */
     /* Changes while running. */
     uint32_t active; /* connections and UDP sessions */
@@ -52,7 +52,7 @@ int services_prepare(struct services *services, const struct settings *settings)
 void services_forget(struct services *services);
 /* True: the offer is another. */
 bool services_switch(struct services *services, const struct settings *settings);
-void service_put(struct service *service); /* an open of it has come to its end */
+void service_put(struct service *service);      /* an open of it has come to its end */
 void services_start(struct services *services); /* asks for names ahead of the first user */
 /* NULL: none of that name speaks the protocol. */
 struct service *services_find(struct services *services, const char *name, enum protocol protocol);

@@ -46,12 +46,12 @@ static const struct {
     const struct option_type *type;
     bool (*are_equal)(const void *left, const void *right);
 } comparisons[] = {
-    {&option_path,  texts_are_equal   },
-    {&option_user,  accounts_are_equal},
-    {&option_group, accounts_are_equal},
-    {&option_addr,  addrs_are_equal   },
+    {&option_path,  texts_are_equal     },
+    {&option_user,  accounts_are_equal  },
+    {&option_group, accounts_are_equal  },
+    {&option_addr,  addrs_are_equal     },
     {&option_addrs, addr_lists_are_equal},
-    {&option_cpus,  cpus_are_equal    },
+    {&option_cpus,  cpus_are_equal      },
 };
 
 /* What no row above compares is a number or a text in place, which are zero-filled. */

@@ -24,8 +24,7 @@ int tunnel_client_prepare(struct tunnel_client *client, const struct tunnel_clie
         return -EINVAL;
     }
     client->next_options = *options;
-    if (client_make_next(client) &&
-        services_prepare(&client->services, options->settings) == 0)
+    if (client_make_next(client) && services_prepare(&client->services, options->settings) == 0)
         return 0;
     snprintf(error, error_size, "[client] %s", reason_text(REASON_NO_MEMORY));
     return -ENOMEM;
@@ -45,8 +44,7 @@ static void client_switch_tls(struct tunnel_client *client)
 static void client_leave_links(struct tunnel_client *client)
 {
     const struct settings *settings = client->options.settings;
-    uint64_t until_ns =
-        client->options.worker->now_ns + settings->process.drain_timeout_ns;
+    uint64_t until_ns = client->options.worker->now_ns + settings->process.drain_timeout_ns;
 
     for (struct list *at = client->links.next; at != &client->links; at = at->next) {
         struct tunnel_link *link = container_of(at, struct tunnel_link, link);

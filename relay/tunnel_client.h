@@ -22,7 +22,7 @@ struct client_share {
     struct tunnel_group **next_groups; /* of a reload */
     uint32_t next_count;
     uint32_t made; /* groups, ever */
-    bool fresh; /* made for the edition that it is first in */
+    bool fresh;    /* made for the edition that it is first in */
     struct tls_context *next_tls[SETTINGS_WORKERS_MAX]; /* of a reload, for each to take */
 };
 int client_share_open(struct client_share *share, struct os *os,

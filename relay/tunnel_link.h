@@ -22,9 +22,9 @@
  * Owner: the share and each link, the last of whom frees it. */
 struct tunnel_group {
     struct client_server server;
-    uint32_t index;          /* says which worker has which slot */
-    bool fresh;              /* no worker has made its links for it yet */
-    bool stays;              /* the control thread's, while settings change */
+    uint32_t index; /* says which worker has which slot */
+    bool fresh;     /* no worker has made its links for it yet */
+    bool stays;     /* the control thread's, while settings change */
     _Atomic uint32_t owners;
     /* By slot; NULL: never used.  Set by their workers before any is woken, constant while any
      * runs; what is pointed to is its worker's own. */
@@ -42,7 +42,7 @@ struct tunnel_client {
     struct list links;
     struct list next; /* of a reload: links that will be new */
     struct tunnel_client_options next_options;
-    bool changing;    /* links that leave are not freed yet: others may still wake them */
+    bool changing; /* links that leave are not freed yet: others may still wake them */
     uint8_t state;
     tunnel_client_fn *drained, *idle;
     void *drained_context, *idle_context;
@@ -56,8 +56,8 @@ struct tunnel_link {
     struct tunnel_client *client;
     struct tunnel_group *group;
     const struct client_server *server; /* the group's */
-    uint8_t slot;     /* 0: the first connection to it, which wakes the others */
-    struct list link; /* in the client's */
+    uint8_t slot;                       /* 0: the first connection to it, which wakes the others */
+    struct list link;                   /* in the client's */
     /* The present connection. */
     struct quic_connection *quic; /* NULL without one */
     struct tunnel_control control;

@@ -284,8 +284,8 @@ void tunnel_registrar_switch(struct tunnel_share *share, const struct tunnel_set
 bool tunnel_registrar_is_quiet(const struct tunnel_share *share)
 {
     for (const struct list *at = share->members.next; at != &share->members; at = at->next)
-        if (member_active(&container_of((struct list *)(uintptr_t)at, struct tunnel_member, link)
-                               ->member))
+        if (member_active(
+                &container_of((struct list *)(uintptr_t)at, struct tunnel_member, link)->member))
             return false;
     return true;
 }

@@ -122,7 +122,7 @@ enum wire_type {
     WIRE_UDP_OPENED,
     WIRE_UDP_CLOSE,
     WIRE_WANT,
-    WIRE_OFFER, /* in place of the services that REGISTER offered; only those fields of `reg` */
+    WIRE_OFFER,     /* in place of the services that REGISTER offered; only those fields of `reg` */
     WIRE_TYPE_COUNT /* and above: unknown, to be skipped */
 };
 

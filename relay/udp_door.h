@@ -17,8 +17,8 @@ struct udp_door {
     void *context;
     int fd;
     bool closing, sender_stopped;
-    bool leaving;   /* the owner's: only those who have a session are served */
-    uint32_t users; /* sessions of it; the sessions' to count */
+    bool leaving;     /* the owner's: only those who have a session are served */
+    uint32_t users;   /* sessions of it; the sessions' to count */
     struct addr addr; /* as bound: what was asked, where the kernel does not say */
     struct op op;
     struct msghdr message; /* tells the kernel how much room addresses and control bytes take */

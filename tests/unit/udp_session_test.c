@@ -151,10 +151,8 @@ static struct addr user_addr(uint32_t user)
 static void user_sends(uint32_t user, uint32_t address)
 {
     struct addr source = user_addr(user), local;
-    struct udp_arrival arrival = {.sender = scene.sender,
-                                  .users = &scene.users,
-                                  .source = &source,
-                                  .local = &local};
+    struct udp_arrival arrival = {
+        .sender = scene.sender, .users = &scene.users, .source = &source, .local = &local};
 
     must(addr_from_host(&local, "198.51.100.1", (uint16_t)(1000 + address)) == 0);
     udp_sessions_received(&scene.sessions, &arrival, (const uint8_t *)"x", 1);
