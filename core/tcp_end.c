@@ -144,7 +144,7 @@ static void tcp_end_received_one(struct tcp_end *end, struct op_result result)
         ring_wait_for_chunks(end->worker->ring, &end->recv_op);
     } else if (result.res == 0 && tcp_end_is_open(end)) {
         tcp_end_reached_end(end);
-    } else if (result.res != -EAGAIN && result.res != -EINTR) {
+    } else if (result.res < 0 && result.res != -EAGAIN && result.res != -EINTR) {
         tcp_end_fail(end, result.res);
     }
 }
