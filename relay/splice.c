@@ -242,8 +242,11 @@ static void flow_begin(struct splice_flow *flow)
 
 static void flow_enter(struct splice *splice, struct stream *from, struct stream *to)
 {
-    struct splice_flow *flow = flow_new(splice, from, to);
+    struct splice_flow *flow;
 
+    if (!tcp_end_takes_output(to))
+        return;
+    flow = flow_new(splice, from, to);
     if (!flow) {
         counter_add(splice->pump.worker->counters, COUNTER_SPLICE_NO_PIPE, 1);
         return;
@@ -292,8 +295,12 @@ static void splice_drained(struct stream *stream, uint64_t length)
     struct splice_flow *flow = (is_client ? &splice->backend : &splice->client)->flow;
 
     pump_drained(stream, length);
-    if (flow && !flow->output.end)
+    if (!flow || flow->output.end)
+        return;
+    if (tcp_end_takes_output(stream))
         flow_begin(flow);
+    else
+        flow_leave(flow);
 }
 
 static const struct stream_events splice_events = {
