@@ -19,6 +19,7 @@
 #include "quic/handshake.h"
 #include "quic/path.h"
 #include "quic/quic.h"
+#include "quic/window.h"
 
 enum connection_state {
     CONNECTION_HANDSHAKING,
@@ -61,6 +62,7 @@ struct quic_connection {
     struct list ready;   /* streams with something to send, round robin */
     struct list news;    /* streams with something to tell */
     uint32_t stream_count;
+    struct window_growth growth;
     struct datagram_queue datagrams;
     /* The end. */
     struct quic_closing closing;
