@@ -140,6 +140,12 @@ void pump_start(struct pump *pump, struct worker *worker, struct stream *client,
     pump_arm(pump);
 }
 
+void pump_client_has_ended(struct pump *pump)
+{
+    pump->client_ended = true;
+    pump_arm(pump);
+}
+
 void pump_stop(struct pump *pump, enum reason reason)
 {
     if (pump->reason == REASON_DONE)

@@ -44,6 +44,8 @@ struct pump {
  * to the backend before are known to the two streams alone: their drained() counts here as well. */
 void pump_start(struct pump *pump, struct worker *worker, struct stream *client,
                 struct stream *backend, const struct pump_limits *limits, pump_done_fn *done);
+/* Right after pump_start: the client's end was heard, and passed on, before. */
+void pump_client_has_ended(struct pump *pump);
 void pump_stop(struct pump *pump, enum reason reason);
 
 /* For who stands in front of a pump (splice.h): what it hears of its streams, whose owner it is,

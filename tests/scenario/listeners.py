@@ -101,6 +101,22 @@ def more_ports_than_descriptors_are_refused_with_the_number(lab):
     assert code == 2 and "1064" in text, (code, text)
 
 
+@scenario
+def one_listener_takes_tcp_and_udp_at_several_addresses(lab):
+    service, datagrams = lab.add(Service(echo)), None
+    while not datagrams:  # a server's port is one for both
+        try:
+            datagrams = lab.add(DatagramService(port=service.port))
+        except OSError:
+            service = lab.add(Service(echo))
+    first, second = free_port(), free_port()
+    lab.run("both", config(f"bind = 127.0.0.2:{first}\nbind = 127.0.0.3:{second}\n"
+                           "protocol = both\nudp_timeout = 1s\n", f"server = {service.address}\n"))
+    for address in (f"127.0.0.2:{first}", f"127.0.0.3:{second}"):
+        echo_once(address)
+        assert lab.add(DatagramUser(address)).ask(b"hello") == b"hello"
+
+
 def path_user(path):
     user = socket.socket(socket.AF_UNIX)
     user.settimeout(15)

@@ -6,7 +6,7 @@ import threading
 import time
 
 import lab as lab_module
-from ends import (Service, check_stream, connect, echo, echo_once, exchange, exchanging, is_served,
+from ends import (PATIENCE, Service, check_stream, connect, echo, echo_once, exchange, exchanging, is_served,
                   keyed, receive_all, receive_exactly, reset)
 from lab import until
 from stages import direct, tunnel
@@ -247,6 +247,24 @@ def an_idle_connection_ends_after_its_timeout(lab, set_stage):
         except ConnectionResetError:
             pass
         assert 0.5 < time.monotonic() - begun < 5
+
+
+@on_both
+def a_half_closed_connection_ends_after_its_timeout(lab, set_stage):
+    may_end = threading.Event()
+    service = lab.add(Service(lambda sock: (receive_all(sock), may_end.wait(PATIENCE))))
+    stage = set_stage(service.address, listener="half_close_timeout = 1s\n")
+    with connect(stage.address) as user:
+        user.sendall(b"x")
+        user.shutdown(socket.SHUT_WR)
+        begun = time.monotonic()
+        try:
+            assert user.recv(1) == b""
+        except ConnectionResetError:
+            pass
+        assert 0.5 < time.monotonic() - begun < 5
+    may_end.set()
+    stage.server.await_line("connection ended.*half closed")
 
 
 @on_both

@@ -18,7 +18,7 @@ sys.path.insert(0, HERE)
 
 from lab import SCENARIOS, Lab, Skip  # noqa: E402
 
-ROOMS = ["relay", "differential", "tunnel", "trust", "pool", "failure", "flood", "limits", "listeners", "command", "admin",
+ROOMS = ["relay", "differential", "tunnel", "trust", "pool", "failure", "flood", "hostile", "limits", "listeners", "command", "admin",
          "workers"]
 
 
