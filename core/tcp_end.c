@@ -23,6 +23,11 @@ static const struct state_table tcp_end_states = {"tcp_end", tcp_end_state_names
 
 static void tcp_end_close_for(struct tcp_end *end, enum reason reason)
 {
+    if (end->leaves) { /* and cannot any more */
+        end->leaves = false;
+        end->resets = true;
+        end->reason = (uint8_t)reason;
+    }
     if (!tcp_end_is_open(end))
         return;
     state_move(&tcp_end_states, &end->state, TCP_END_CLOSING);
@@ -35,7 +40,8 @@ static void tcp_end_close_for(struct tcp_end *end, enum reason reason)
 
 void tcp_end_fail(struct tcp_end *end, int error)
 {
-    tcp_end_close_for(end, reason_of_errno(error));
+    if (!end->leaves || (error != -ECANCELED && error != -ENOBUFS))
+        tcp_end_close_for(end, reason_of_errno(error));
 }
 
 /* ---- receiving ---- */
@@ -98,7 +104,7 @@ static void tcp_end_deliver(struct tcp_end *end, struct chunk *chunk, uint32_t l
 {
     struct piece *piece = NULL;
 
-    if (!tcp_end_is_open(end) || !length) {
+    if ((!tcp_end_is_open(end) && !end->leaves) || !length) {
         chunk_drop(chunk);
         return;
     }
@@ -305,8 +311,10 @@ static void tcp_end_close(struct tcp_end *end)
     state_move(&tcp_end_states, &end->state, TCP_END_CLOSED);
     if (end->resets)
         sock_reset_on_close(os, end->fd);
-    os->close(os, end->fd);
-    end->fd = -1;
+    if (!end->leaves) {
+        os->close(os, end->fd);
+        end->fd = -1;
+    }
     queue_clear(&end->out);
     end->stream.events->closed(&end->stream, end->reason);
 }
@@ -376,8 +384,34 @@ static void tcp_end_free(struct stream *stream)
 {
     struct tcp_end *end = tcp_end_of(stream);
 
-    must(end->state == TCP_END_CLOSED);
+    must(end->state == TCP_END_CLOSED && end->fd < 0);
     mem_free(end);
+}
+
+void tcp_end_leave(struct stream *stream)
+{
+    struct tcp_end *end = tcp_end_of(stream);
+
+    must(queue_empty(&end->out) && !end->finishing && !end->input && !end->output);
+    if (!tcp_end_is_open(end))
+        return;
+    tcp_end_close_for(end, REASON_DONE);
+    end->leaves = true;
+    end->resets = false;
+}
+
+int tcp_end_take(struct stream *stream)
+{
+    struct tcp_end *end = tcp_end_of(stream);
+    int fd = end->fd;
+
+    end->fd = -1;
+    return fd;
+}
+
+void tcp_end_inherit(struct stream *stream, uint64_t length)
+{
+    tcp_end_of(stream)->unconsumed = length;
 }
 
 const struct stream_ops tcp_end_ops = {

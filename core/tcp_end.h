@@ -17,6 +17,14 @@
 /* fd is taken, on failure (NULL: no memory) too. */
 struct stream *tcp_end_new(struct worker *worker, int fd) MUST_CHECK;
 
+/* From end to end, on another worker: an end that was never written to gives its connection up.
+ * What it has received still comes, then closed(): with REASON_DONE tcp_end_take gives the
+ * descriptor, else the connection has failed meanwhile.  The peer's FIN is met by the next end. */
+void tcp_end_leave(struct stream *stream);
+int tcp_end_take(struct stream *stream) MUST_CHECK; /* inside closed(); -1: there is none */
+/* Before the next end starts: so many bytes of its connection are here and not consumed yet. */
+void tcp_end_inherit(struct stream *stream, uint64_t length);
+
 /* Connects first.  Owner: who embeds it; done is called once, never from inside tcp_connect_start;
  * after tcp_connect_stop it is still called, with REASON_ABANDONED, when the kernel has let go. */
 struct tcp_connect;

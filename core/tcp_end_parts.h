@@ -25,6 +25,7 @@ struct tcp_end {
     bool bulky : 1;     /* the last receive filled all the room it had */
     bool broken : 1;    /* the peer takes no more: what it sent before is still received */
     bool resets : 1;    /* closing sends RST */
+    bool leaves : 1;    /* closing keeps the connection */
     uint64_t unconsumed;
     struct queue out;
     struct vectors *receiving, *sending; /* while OP_RECV_NOW, OP_SENDMSG are in flight */

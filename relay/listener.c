@@ -181,6 +181,8 @@ static void listener_set_frame(struct listener *listener)
         .refused = &listener->refused,
         .accept_proxy = settings->accept_proxy,
         .ended = listener_session_ended,
+        .left =
+            options->tunnel && options->share->bindings.workers > 1 ? listener_session_left : NULL,
         .context = listener,
     };
     if (settings->accept_proxy != ACCEPT_PROXY_NO)

@@ -42,5 +42,6 @@ void listener_settle(struct listener *listener);
 /* listener_users.c: a user has come by a door of this worker alone, or of all workers. */
 tcp_door_accepted_fn listener_accepted, listener_deal;
 session_ended_fn listener_session_ended;
+session_left_fn listener_session_left;
 
 #endif

@@ -78,20 +78,39 @@ static void listener_begin(struct listener *listener, int fd, struct member *pic
     listener->session_count++;
 }
 
-/* ---- from worker to worker: descriptors, at birth, once ---- */
+/* One of the workers that have it, each in turn. */
+static uint32_t listener_place(struct listener *listener, const struct member *member)
+{
+    uint64_t places = atomic_load(&member->places);
+    uint32_t turn = listener->next_worker++ % (uint32_t)__builtin_popcountll(places);
+
+    while (turn--)
+        places &= places - 1;
+    return (uint32_t)__builtin_ctzll(places);
+}
+
+/* ---- from worker to worker: descriptors at birth, later only to follow a member ---- */
 
 struct handed {
     struct mail mail;
     struct listener *from, *to;
-    int fd;
-    struct member *picked; /* held by `from` until the mail is back; NULL: none was */
+    int fd;                          /* at birth */
+    struct session_luggage *luggage; /* later; NULL: at birth */
+    struct member *picked;           /* held by `from` until the mail is back; NULL: none was */
 };
 
+/* One that had begun here was counted here until now, so that no drain ends without it. */
 static void handed_returned(struct mail *mail)
 {
     struct handed *handed = container_of(mail, struct handed, mail);
+    struct listener *from = handed->from;
 
-    member_drop(handed->picked, handed->from->options.worker);
+    member_drop(handed->picked, from->options.worker);
+    if (handed->luggage) {
+        session_luggage_drop(from->options.worker->os, handed->luggage);
+        from->session_count--;
+        listener_settle(from);
+    }
     mem_free(handed);
 }
 
@@ -124,6 +143,49 @@ static void handed_arrived(struct mail *mail)
     handed_return(handed);
 }
 
+static void handed_resumed(struct mail *mail)
+{
+    struct handed *handed = container_of(mail, struct handed, mail);
+    struct listener *to = handed->to;
+    struct session *session = NULL;
+
+    if (!to->stopping)
+        session = session_resume(&to->frame, handed->luggage);
+    if (session) {
+        list_append(&to->sessions, &session->link);
+        to->session_count++;
+    } else {
+        counter_add(to->options.worker->counters, COUNTER_SESSIONS_FAILED, 1);
+        listener_dismiss(to);
+    }
+    handed_return(handed);
+}
+
+/* Without memory for the message the user is reset, as anywhere else. */
+void listener_session_left(void *context, struct session *session, struct session_luggage *luggage)
+{
+    struct listener *listener = context;
+    struct worker *worker = listener->options.worker;
+    struct listener_share *share = listener->options.share;
+    struct handed *handed = mem_new(sizeof(*handed));
+
+    if (!handed) {
+        counter_add(worker->counters, COUNTER_SESSIONS_FAILED, 1);
+        member_drop(luggage->picked, worker);
+        session_luggage_drop(worker->os, luggage);
+        listener_session_ended(listener, session);
+        return;
+    }
+    list_remove(&session->link);
+    *handed = (struct handed){.mail.run = handed_resumed,
+                              .from = listener,
+                              .to = share->by_worker[listener_place(listener, luggage->picked)],
+                              .luggage = luggage,
+                              .picked = luggage->picked};
+    counter_add(worker->counters, COUNTER_HANDED_CONNECTIONS, 1);
+    worker_post(handed->to->options.worker, &handed->mail);
+}
+
 /* Without memory for the message the session stays here, and is refused if it cannot be. */
 static void listener_hand(struct listener *listener, uint32_t worker, int fd, struct member *picked)
 {
@@ -140,18 +202,8 @@ static void listener_hand(struct listener *listener, uint32_t worker, int fd, st
     worker_post(to->options.worker, &handed->mail);
 }
 
-/* One of the workers that have it, each in turn. */
-static uint32_t listener_place(struct listener *listener, const struct member *member)
-{
-    uint64_t places = atomic_load(&member->places);
-    uint32_t turn = listener->next_worker++ % (uint32_t)__builtin_popcountll(places);
-
-    while (turn--)
-        places &= places - 1;
-    return (uint32_t)__builtin_ctzll(places);
-}
-
-/* Where members are on some workers only, the pick comes first and says where the session lives. */
+/* Where members are on some workers only, the pick comes first and says where the session lives; it
+ * waits for who the user is where a proxy will say. */
 static void listener_settle_user(struct listener *listener, int fd)
 {
     struct worker *worker = listener->options.worker;
@@ -161,6 +213,10 @@ static void listener_settle_user(struct listener *listener, int fd)
 
     if (worker->os->peer_addr(worker->os, fd, &source))
         source.length = 0; /* gone already */
+    if (listener->frame.accept_proxy != ACCEPT_PROXY_NO && gate_trusts(&listener->gate, &source)) {
+        listener_begin(listener, fd, NULL);
+        return;
+    }
     picked = backend_pick(listener->options.pool, &pick);
     if (!picked || member_is_at(picked, worker->index)) {
         listener_begin(listener, fd, picked);

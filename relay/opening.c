@@ -44,6 +44,7 @@ struct opening {
     struct task task;
     uint8_t state;
     bool user_ended;
+    bool moves; /* to where the member is */
 };
 
 static void opening_move(struct opening *opening, enum opening_state state)
@@ -59,10 +60,14 @@ static void opening_finish(struct opening *opening)
                             .member = opening->backend ? opening->member : NULL,
                             .user_ended = opening->user_ended,
                             .user_bytes = opening->kept.length,
-                            .reason = opening->reason};
+                            .reason = opening->reason,
+                            .elsewhere = opening->moves ? opening->member : NULL,
+                            .pick = opening->pick};
     struct opening_options options = opening->options;
 
-    if (opening->member && !opening->backend)
+    if (opening->moves)
+        queue_take_all(options.received, &opening->kept);
+    else if (opening->member && !opening->backend)
         member_drop(opening->member, opening->options.worker);
     if (opening->user) {
         opening->user->receive_limit = opening->user_limit;
@@ -239,6 +244,13 @@ static void opening_run(struct task *task)
         opening_fail(opening, opening->reason);
         return;
     }
+    if (opening->options.may_move &&
+        !member_is_at(opening->member, opening->options.worker->index)) {
+        opening_move(opening, OPENING_OVER);
+        opening->moves = true;
+        opening_finish(opening);
+        return;
+    }
     opening_move(opening, OPENING_ASKED);
     if (opening->member->ops->open(opening->member, opening->options.worker, &opening->request))
         opening_fail(opening, REASON_NO_MEMORY);
@@ -251,12 +263,14 @@ struct opening *opening_start(const struct opening_options *options, struct stre
     if (!opening)
         return NULL;
     opening->options = *options;
+    if (options->tried)
+        opening->pick = *options->tried;
+    else if (options->picked)
+        opening->pick.tried[opening->pick.tried_count++] = options->picked;
     opening->pick.worker = options->worker;
     opening->pick.source = &opening->options.source;
-    opening->pick.here = true;
+    opening->pick.here = !options->may_move;
     opening->member = options->picked;
-    if (options->picked)
-        opening->pick.tried[opening->pick.tried_count++] = options->picked;
     opening->request = (struct open_request){.events = &opening_events,
                                              .source = options->source,
                                              .destination = options->destination,
@@ -266,8 +280,7 @@ struct opening *opening_start(const struct opening_options *options, struct stre
     opening->reason = REASON_NO_MEMBER;
     opening->user_limit = user->receive_limit;
     opening->user = user;
-    if (options->received)
-        queue_take_all(&opening->kept, options->received);
+    queue_take_all(&opening->kept, options->received);
     opening->user_ended = options->user_ended;
     task_init(&opening->task, opening_run);
     user->events = &opening_user_events;

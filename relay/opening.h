@@ -1,7 +1,8 @@
 /* relay/opening.h - finds a member for a user and opens it, trying others when one refuses.
  *
  * What the user sends meanwhile goes to the member at once and is kept (64 KB at most, then
- * receiving waits), so that it can be said again to the next one.
+ * receiving waits), so that it can be said again to the next one.  A next one that only another
+ * worker can open is the session's to follow, if it can move.
  *
  * Owner: the session, until done has been called; then the opening has freed itself.  Thread: the
  * worker's. */
@@ -24,6 +25,10 @@ struct opened {
     bool user_ended;        /* the FIN was passed on already */
     uint64_t user_bytes;    /* received so far */
     enum reason reason;     /* REASON_DONE when there is a backend and a user */
+    /* Picked and held, but on other workers only; NULL: not so.  What the user said is back in
+     * `received`, and `pick` knows who was tried. */
+    struct member *elsewhere;
+    struct pick pick;
 };
 /* Never from inside opening_start or opening_stop. */
 typedef void opening_done_fn(void *context, const struct opened *opened);
@@ -37,8 +42,10 @@ struct opening_options {
     uint64_t connect_timeout_ns;
     uint32_t retries;       /* further members after the first */
     struct member *picked;  /* and held already; taken when it starts; NULL: none is */
-    struct queue *received; /* what the user said before; taken when it starts; NULL: nothing */
+    struct queue *received; /* what the user said before; taken when it starts */
     bool user_ended;        /* and it has said all */
+    bool may_move;
+    const struct pick *tried; /* on another worker, the picked one too; NULL: nothing was */
     opening_done_fn *done;
     void *context;
 };

@@ -101,6 +101,7 @@ static void service_refuse(struct service_open *open, enum wire_code code)
         LOG_TEXT("reason", reason_name(wire_code_reason(code, REASON_REFUSED))),
         LOG_TEXT("text", wire_code_words(code)));
     quic_stream_set_code(open->stream, code);
+    stream_start(open->stream); /* what is held goes nowhere: only the end is waited for */
     if (service_answer(open, (uint8_t)code))
         stream_finish(open->stream);
     else

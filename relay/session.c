@@ -2,6 +2,7 @@
 
 #include "core/mem.h"
 #include "core/tcp_end.h"
+#include "core/tcp_loan.h"
 #include "relay/access.h"
 
 static void session_log(const struct session *session, enum reason reason)
@@ -99,6 +100,11 @@ static void session_opened(void *context, const struct opened *opened)
     const struct session_frame *frame = session->frame;
 
     session->opening = NULL;
+    if (opened->elsewhere) {
+        session->picked = opened->elsewhere;
+        session_leave(session, opened->user, &opened->pick);
+        return;
+    }
     session->member = opened->member;
     session->splice.pump.client_bytes = opened->user_bytes;
     if (!opened->user || !opened->backend) {
@@ -164,6 +170,8 @@ void session_open(struct session *session)
                                       .picked = session->picked,
                                       .received = &session->received,
                                       .user_ended = session->user_ended,
+                                      .may_move = frame->left && is_tcp_end(session->user),
+                                      .tried = session->waiting,
                                       .done = session_opened,
                                       .context = session};
 

@@ -17,6 +17,22 @@
 struct session;
 /* Called once, last; the session is freed after it returns. */
 typedef void session_ended_fn(void *context, struct session *session);
+
+/* What goes along when a session moves to the worker that has its member: made and freed by
+ * session_move.c, carried by the listener. */
+struct session_luggage {
+    struct addr source, destination;
+    uint64_t id, began_ns;
+    uint16_t port;
+    int fd;
+    struct pick pick;
+    struct member *picked; /* held by the worker that is left */
+    uint32_t length;       /* of what the user has said */
+    uint8_t bytes[];
+};
+/* In place of `ended`: carry it to another worker, which resumes it.  The luggage is taken. */
+typedef void session_left_fn(void *context, struct session *session,
+                             struct session_luggage *luggage);
 typedef void session_step_fn(struct session *session);
 /* Ends a step that waits; session_refuse follows from it. */
 typedef void session_stop_fn(struct session *session, enum reason reason);
@@ -38,6 +54,7 @@ struct session_frame {
     enum accept_proxy accept_proxy;
     session_step_fn *steps[SESSION_STEPS_MAX]; /* in order; session_open is the last */
     session_ended_fn *ended;
+    session_left_fn *left; /* NULL: every member is on every worker */
     void *context;
 };
 
@@ -68,11 +85,19 @@ struct session {
 struct session *session_start(const struct session_frame *frame, int fd, uint64_t id,
                               struct member *picked) MUST_CHECK;
 void session_stop(struct session *session, enum reason reason);
+/* After a move: the descriptor is taken out of the luggage, and its member held here too.  NULL: no
+ * memory. */
+struct session *session_resume(const struct session_frame *frame,
+                               struct session_luggage *luggage) MUST_CHECK;
+/* Frees it; a connection that is still in it is reset. */
+void session_luggage_drop(struct os *os, struct session_luggage *luggage);
 
 /* ---- for steps ---- */
 void session_next(struct session *session);
 void session_refuse(struct session *session, enum reason reason);
 session_step_fn session_gate, session_open; /* session.c */
 session_step_fn session_proxy;              /* proxy_step.c */
+/* After session_open, instead of its member: the user's end is left (session_move.c). */
+void session_leave(struct session *session, struct stream *user, const struct pick *pick);
 
 #endif

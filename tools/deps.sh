@@ -160,7 +160,11 @@ add_suite() {
     local machines=$codename uri
     case $1 in *-security) machines=$codename-security ;; esac
     uri=$(mirror_of "$machines")
-    [ -n "$uri" ] || die "the machine's apt sources name no mirror for $machines"
+    if [ -z "$uri" ]; then
+        [ "$machines" = "$codename-security" ] || die "the machine's apt sources name no mirror for $machines"
+        note "the machine's apt sources name no mirror for $machines: going on without it"
+        return
+    fi
     printf 'Types: deb deb-src\nURIs: %s\nSuites: %s\nComponents: main\nArchitectures: amd64\nSigned-By: %s\nTargets: Packages Sources\n' \
         "$uri" "$1" /usr/share/keyrings/debian-archive-keyring.gpg >"$apt/sources/$1.sources"
     run "update-$1" apt-get -q -c "$apt/apt.conf" update -o Dir::Etc::sourceparts=/dev/null \

@@ -27,7 +27,7 @@ def claims_of(program):
     if not os.path.exists(path):
         return set()
     with open(path, encoding="utf-8") as file:
-        return set(re.findall(r"^TEST\((\w+)\)", file.read(), re.M))
+        return set(re.findall(r"^(?:TEST|BOTH)\((\w+)\)", file.read(), re.M))
 
 
 def rows():

@@ -228,9 +228,10 @@ def clients_that_misbehave_are_bounded_and_counted(lab):
     with socket.socket(socket.AF_UNIX) as over:
         over.connect(lab.path("admin.sock"))
         assert over.recv(1) == b""
+    crowd[0].sendall(b"status\n")
+    assert json.loads(crowd[0].makefile().readline())["counters"]["limit_admin_clients"] == 1
     for one in crowd:
         one.close()
-    until(lambda: counted(lab, "limit_admin_clients") >= 1, "the crowd is counted")
     assert program.process.poll() is None
 
 

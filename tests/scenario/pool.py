@@ -122,11 +122,14 @@ def connections_of_the_other_client_do_not_notice(lab):
 
 @scenario
 def a_refused_open_is_replayed_with_its_bytes_on_the_other_client(lab):
-    stage, _, services = two_clients(lab, [echo, echo])
+    stage, clients, services = two_clients(lab, [echo, echo])
     services[0].close()
     for key in range(6):
         echo_once(stage.address, key=key, size=5000)
     assert services[1].accepted == 6
+    begun = time.monotonic()
+    clients[0].stop()
+    assert time.monotonic() - begun < 3, "what it refused is over: its drain waits for nobody"
 
 
 @scenario

@@ -108,4 +108,25 @@ def a_client_with_one_connection_serves_users_of_all_workers(lab):
     assert 0 < counted(stage.server, "handed_connections") < 40
 
 
+@with_workers(4)
+def a_refused_open_is_replayed_on_a_client_that_other_workers_have(lab):
+    names = ("client-a", "client-b", "client-c")
+    lab.certs(".", *(word for name in names for word in ("--client", name)))
+    stage, dial = stages.tunnel_server(lab, certs=False, tunnel="open_retries = 2\n")
+    services = [lab.add(Service(echo)) for _ in names]
+    for name, service in zip(names, services):
+        lab.start(name, stages.client_config(dial, service.address, name=name,
+                                             client="connections = 1\n")).ready(REGISTERED)
+    stage.server.await_line(REGISTERED, 3)
+    stage.server.descriptors = stage.server.count_descriptors()
+    for service in services[:2]:
+        service.close()
+    for key in range(24):
+        echo_once(stage.address, key=key, size=5000)
+    assert services[2].accepted == 24
+    lab.close_ends()
+    stage.server.stop()
+    assert counted(stage.server, "opens_retried") > 0
+
+
 register()

@@ -12,6 +12,7 @@ struct listener {
     struct queue in;
     uint64_t received, drained;
     int ended, closed;
+    int fd; /* of one that left */
     enum reason reason;
     bool inside; /* a call on the stream is running: no event may come */
     bool nested; /* one came */
@@ -147,6 +148,79 @@ BOTH(bytes_cross_both_ways_and_each_side_may_finish_first)
     check(listener.closed == 1 && listener.reason == REASON_DONE && listener.ended == 1);
     listener_consume(&listener);
     check(!listener.nested && nothing_leaks(&real) == 0);
+    close(theirs);
+    worker_release(&real.worker);
+}
+
+/* Leaves the connection to a next end, on the same worker here. */
+static void leaver_closed(struct stream *stream, enum reason reason)
+{
+    struct listener *listener = listener_of(stream);
+
+    listener->closed++;
+    listener->reason = reason;
+    listener->fd = tcp_end_take(stream);
+    listener->stream = NULL;
+    stream_free(stream);
+}
+
+static const struct stream_events leaver_events = {
+    .received = listener_received,
+    .ended = listener_ended,
+    .drained = listener_drained,
+    .closed = leaver_closed,
+};
+
+BOTH(a_connection_that_leaves_its_end_loses_nothing_to_the_next)
+{
+    struct real_worker real;
+    struct listener first, next;
+    struct stream *stream;
+    char bytes[16];
+    int theirs;
+
+    check(real_worker_open(&real, without));
+    check(open_end(&real, &first, &theirs));
+    check(write(theirs, "ping", 4) == 4);
+    check(turn_until(&real, first.received == 4));
+    first.stream->events = &leaver_events;
+    check(write(theirs, "more", 4) == 4);
+    quietly(&first, tcp_end_leave(first.stream));
+    check(turn_until(&real, first.closed));
+    check(first.reason == REASON_DONE && first.fd >= 0 && !first.ended && !first.nested);
+    check(shutdown(theirs, SHUT_WR) == 0);
+    stream = tcp_end_new(&real.worker, first.fd);
+    check(stream != NULL);
+    tcp_end_inherit(stream, first.received);
+    listen_to(&next, stream);
+    check(turn_until(&real, next.ended));
+    check(first.received + next.received == 8);
+    quietly(&next, stream_consumed(next.stream, first.received));
+    listener_write(&real, &next, "pong");
+    check(peer_sees(&real, theirs, bytes, sizeof(bytes)) == 4 && !memcmp(bytes, "pong", 4));
+    quietly(&next, stream_finish(next.stream));
+    check(turn_until(&real, next.closed) && next.reason == REASON_DONE);
+    queue_clear(&first.in);
+    listener_consume(&next);
+    check(nothing_leaks(&real) == 0);
+    close(theirs);
+    worker_release(&real.worker);
+}
+
+BOTH(a_connection_that_fails_while_it_leaves_has_no_descriptor_to_give)
+{
+    struct real_worker real;
+    struct listener listener;
+    int theirs;
+
+    check(real_worker_open(&real, without));
+    check(open_end(&real, &listener, &theirs));
+    turn_some(&real);
+    listener.stream->events = &leaver_events;
+    quietly(&listener, tcp_end_leave(listener.stream));
+    quietly(&listener, stream_stop(listener.stream, REASON_ABANDONED));
+    check(turn_until(&real, listener.closed));
+    check(listener.reason == REASON_ABANDONED && listener.fd == -1);
     close(theirs);
     worker_release(&real.worker);
 }
