@@ -14,7 +14,7 @@ from ends import (LOOPBACK, DatagramService, DatagramUser, Service, connect, ech
                   free_port, is_served, keyed, receive_all)
 from lab import Skip, scenario, until
 import stages
-from stages import PROCESS, direct
+from stages import PROCESS, direct, tunnel
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 
@@ -284,20 +284,57 @@ def other_reader(lab):
     return program
 
 
+def read_by(program, data):
+    return subprocess.run([program], input=data, stdout=subprocess.PIPE, check=False,
+                          timeout=15).stdout.decode()
+
+
 @scenario
 def an_independent_reader_understands_our_headers(lab):
     program = other_reader(lab)
-    for version, name in ((1, b"PROXY TCP4 192.0.2.1 198.51.100.2 40000 443\r\n"),
-                          (2, b"PROXY TCP6 2001:db8::1 2001:db8::2 40000 443\r\n")):
+    for version in (1, 2):
         service, stage = proxied(lab, backend=f"send_proxy = v{version}\n")
-        assert say(stage.address, name + b"hello") == b"done"
-        read = subprocess.run([program], input=service.result(), stdout=subprocess.PIPE,
-                              check=False, timeout=15).stdout.decode()
-        ends = {1: "192.0.2.1:40000 198.51.100.2:443",
-                2: "[2001:db8::1]:40000 [2001:db8::2]:443"}[version]
-        assert read == f"{version} false {ends} hello\n", read
+        for name, ends in ((b"TCP4 192.0.2.1 198.51.100.2 40000 443",
+                            "192.0.2.1:40000 198.51.100.2:443"),
+                           (b"TCP6 2001:db8::1 2001:db8::2 1 65535",
+                            "[2001:db8::1]:1 [2001:db8::2]:65535")):
+            assert say(stage.address, b"PROXY " + name + b"\r\nhello") == b"done"
+            read = read_by(program, service.result())
+            assert read == f"{version} false {ends} hello\n", read
         lab.close_ends()
         lab.programs.pop().stop()
+
+
+@scenario
+def an_independent_reader_understands_our_headers_of_datagrams(lab):
+    program = other_reader(lab)
+    _, user, heard, _ = udp_proxied(lab, "every")
+    port = user.socket.getsockname()[1]
+    assert user.ask(b"hello") == b"hello"
+    asked = user.socket.getpeername()[1]
+    read = read_by(program, heard[0])
+    assert read == f"2 true {LOOPBACK}:{port} {LOOPBACK}:{asked} hello\n", read
+
+
+@scenario
+def an_independent_reader_understands_the_headers_of_a_tunnel_client(lab):
+    program = other_reader(lab)
+    for version in (1, 2):
+        service = lab.add(Service(everything))
+        stage = tunnel(lab, service.address, service=f"send_proxy = v{version}\n")
+        with connect(stage.address) as user:
+            user.sendall(b"hello")
+            user.shutdown(socket.SHUT_WR)
+            assert receive_all(user) == b"done"
+            source = user.getsockname()[1]
+        read = read_by(program, service.result())
+        assert read == f"{version} false {LOOPBACK}:{source} {stage.address} hello\n", read
+        lab.close_ends()
+        while lab.programs:
+            lab.programs.pop().stop()
+        for name in os.listdir(lab.folder):
+            if name.endswith((".crt", ".key")):
+                os.unlink(lab.path(name))
 
 
 # ---- UDP ----
