@@ -6,7 +6,8 @@ import socket
 import subprocess
 
 from admin import admin_lines, ask, fetch
-from ends import LOOPBACK, Service, connect, echo, echo_once, free_port, receive_exactly
+from ends import (LOOPBACK, DatagramService, DatagramUser, Service, connect, echo, echo_once,
+                  free_port, receive_exactly)
 from lab import Skip, scenario, until
 from listeners import SIGNATURE, everything, say, v2
 from stages import direct, direct_config
@@ -118,6 +119,32 @@ def a_port_that_needs_a_right_is_named(lab):
             ctypes.CDLL(None).prctl(DROP_FROM_BOUNDING_SET, BIND_LOW_PORTS, 0, 0, 0)
     code, text = lab.call("file.ini", preexec_fn=without_the_right)
     assert code == 1 and address in text and "ermission" in text, (code, text)
+
+
+@scenario
+def without_descriptors_udp_users_wait_and_others_do_not_notice(lab):
+    service = lab.add(DatagramService())
+    stage = direct(lab, service.address, process="nofile = 100\n", backend=admin_lines(),
+                   listener="protocol = udp\nudp_timeout = 2s\n")
+    first = lab.add(DatagramUser(stage.address))
+    assert first.ask(b"hello") == b"hello"
+    crowd = [lab.add(DatagramUser(stage.address)) for _ in range(150)]
+    for user in crowd:
+        user.socket.send(b"x")
+    assert first.ask(b"still") == b"still"
+    until(lambda: ask(lab)["counters"]["opens_failed"] > 0, "those without a descriptor are counted")
+    begun = stage.server.cpu_seconds()
+    stage.server.await_line("(?i)descriptor")
+    assert first.ask(b"here") == b"here"
+    until(lambda: answers(crowd[-1]), "there is room again")
+    assert lab.sanitized(stage.server) or stage.server.cpu_seconds() - begun < 0.5, "it spins"
+
+
+def answers(user):
+    try:
+        return user.ask(b"x", 0.3) == b"x"
+    except TimeoutError:
+        return False
 
 
 @scenario

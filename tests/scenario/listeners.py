@@ -142,6 +142,20 @@ def users_and_servers_may_be_at_a_path(lab):
 
 
 @scenario
+def users_at_a_path_are_nobody_in_a_proxy_header(lab):
+    service, path = lab.add(Service(everything)), lab.path("outer.sock")
+    for version, header in (("v1", b"PROXY UNKNOWN\r\n"), ("v2", SIGNATURE + b"\x20\0\0\0")):
+        lab.run("outer", config(f"bind = unix:{path}\n",
+                                f"server = {service.address}\nsend_proxy = {version}\n"))
+        with path_user(path) as user:
+            user.sendall(b"hello")
+            user.shutdown(socket.SHUT_WR)
+            assert receive_all(user) == b"done"
+        assert service.result() == header + b"hello"
+        lab.programs.pop().stop()
+
+
+@scenario
 def a_path_that_somebody_uses_is_not_taken_away(lab):
     path, other = lab.path("s.sock"), lab.write("file", "not a socket")
     with socket.socket(socket.AF_UNIX) as owner:
