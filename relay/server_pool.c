@@ -217,15 +217,31 @@ static void line_keep(struct pool_server *server, const struct srv_record *recor
     }
 }
 
+/* Another line has it already: one server is one member. */
+static bool line_is_late(const struct srv_line *line, const struct srv_record *record)
+{
+    const struct server_pool *pool = line->pool;
+    char name[SETTINGS_NAME_SIZE];
+
+    record_name(record, name);
+    for (uint32_t i = 0; i < pool->settings->server_count; i++)
+        if (!strcmp(pool->settings->servers[i].name, name))
+            return true;
+    for (uint32_t i = 0; i < pool->line_count; i++)
+        if (&pool->lines[i] != line && line_find(&pool->lines[i], record))
+            return true;
+    return false;
+}
+
 static void line_take_record(struct srv_line *line, const struct srv_record *record,
                              enum member_tier tier)
 {
     struct pool_server *server = line_find(line, record);
 
-    if (!server)
-        line_add(line, record, tier);
-    else if (!server->listed)
+    if (server && !server->listed)
         line_keep(server, record, tier);
+    else if (!server && !line_is_late(line, record))
+        line_add(line, record, tier);
 }
 
 static void line_remove_unlisted(struct srv_line *line)
