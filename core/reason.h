@@ -44,6 +44,7 @@
     ROW(NO_DESCRIPTORS,     LOG_ERROR, "out of descriptors")                                       \
     ROW(SYSTEM,             LOG_ERROR, "the system refused")                                       \
     ROW(NAME_UNKNOWN,       LOG_WARN,  "the host name could not be resolved")                      \
+    ROW(NAME_PENDING,       LOG_INFO,  "the host name is still being resolved")                    \
     ROW(DRAINED,            LOG_INFO,  "still open when the drain time ended")                     \
     ROW(SHUTDOWN,           LOG_INFO,  "shutting down")                                            \
     ROW(ABANDONED,          LOG_DEBUG, "given up for another member")

@@ -285,6 +285,37 @@ def who_a_header_names_is_let_in_or_not(lab):
     assert say(stage.address, b"PROXY TCP4 192.0.3.1 127.0.0.1 1 2\r\nx") == b"done"
 
 
+@scenario
+def rate_limit_counts_those_whom_headers_name(lab):
+    _, stage = proxied(lab, listener="rate_limit = 1/h burst=2\n")
+    for user in ("192.0.2.1", "192.0.2.2"):
+        header = f"PROXY TCP4 {user} 127.0.0.1 1 2\r\nx".encode()
+        assert [say(stage.address, header) for _ in range(3)] == [b"done", b"done", None]
+
+
+def server_of(stage, user, port):
+    """Which one answers that user, as a header names it."""
+    return say(stage.address, f"PROXY TCP4 {user} 127.0.0.1 {port} 2\r\n".encode())
+
+
+def check_hashed(stage, answers):
+    """Each user has a server of its own choice, whatever its port, and together they have all."""
+    by_user = {}
+    for user in (f"192.0.2.{number}" for number in range(1, 25)):
+        by_user[user] = {server_of(stage, user, port) for port in (1, 2, 40000)}
+        assert len(by_user[user]) == 1, (user, by_user[user])
+    assert set().union(*by_user.values()) == set(answers), by_user
+
+
+@scenario
+def source_hash_goes_by_the_address_that_a_header_names(lab):
+    answers = [b"a", b"b", b"c"]
+    services = [lab.add(Service(lambda sock, answer=answer: sock.sendall(answer))) for answer in answers]
+    stage = direct(lab, *[service.address for service in services], backend="balance = source_hash\n",
+                   listener="accept_proxy = any\naccept_proxy_from = 127.0.0.1\n")
+    check_hashed(stage, answers)
+
+
 def other_reader(lab):
     """A program that reads PROXY headers with a library that is not ours."""
     if not shutil.which("go"):

@@ -20,7 +20,7 @@ struct far_end {
 
 static struct scene {
     struct real_worker real;
-    _Atomic uint32_t open;
+    struct udp_sources *sources;
     struct listener_settings settings;
     struct traffic traffic;
     struct gate gate;
@@ -80,17 +80,17 @@ static void sender_idle(void *owner)
 static bool scene_open(uint32_t max, uint32_t max_per_source)
 {
     struct addr any = loopback_addr();
-    struct udp_sessions_options options = {.worker = &scene.real.worker,
-                                           .gate = &scene.gate,
-                                           .next_id = &scene.next_id,
-                                           .id_step = 1,
-                                           .open = &scene.open,
-                                           .listener = "l",
-                                           .timeout_ns = OPTION_SECOND,
-                                           .max = max,
-                                           .max_per_source = max_per_source,
-                                           .traffic = &scene.traffic,
-                                           .idle = sessions_idle};
+    struct udp_sessions_options options = {
+        .worker = &scene.real.worker,
+        .gate = &scene.gate,
+        .next_id = &scene.next_id,
+        .id_step = 1,
+        .listener = "l",
+        .timeout_ns = OPTION_SECOND,
+        .limits = {max, max_per_source},
+        .traffic = &scene.traffic,
+        .idle = sessions_idle
+    };
 
     memset(&scene, 0, sizeof(scene));
     if (!real_worker_open(&scene.real, NULL))
@@ -100,8 +100,9 @@ static bool scene_open(uint32_t max, uint32_t max_per_source)
     scene.pool = backend_pool_new(&(struct pool_options){.name = "b"});
     scene.member = (struct member){.ops = &member_ops, .name = "m"};
     options.pool = scene.pool;
+    options.sources = scene.sources = udp_sources_new(5);
     gate_init(&scene.gate, &scene.real.worker, &scene.settings, NULL);
-    return scene.fd >= 0 && scene.sender && scene.pool &&
+    return scene.fd >= 0 && scene.sender && scene.pool && scene.sources &&
            backend_pool_add(scene.pool, &scene.member) == 0 &&
            udp_sessions_init(&scene.sessions, &options) == 0;
 }
@@ -129,6 +130,7 @@ static bool scene_close(void)
     udp_sessions_release(&scene.sessions);
     udp_sender_free(&scene.sender);
     backend_pool_free(&scene.pool);
+    udp_sources_free(&scene.sources);
     close(scene.fd);
     for (uint32_t i = 0; i < scene.end_count; i++)
         mem_free(scene.ends[i]);
