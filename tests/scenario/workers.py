@@ -1,6 +1,7 @@
 """Several workers: what holds with one holds with two and four, and what they share is one for all."""
 import concurrent.futures
 import re
+import select
 import signal
 import time
 
@@ -8,7 +9,7 @@ import datagrams
 import lab as lab_module
 import listeners
 import stages
-from ends import Service, echo, echo_once
+from ends import Deaf, Service, connect, echo, echo_once, receive_exactly
 from lab import REGISTERED
 from stages import direct, tunnel
 
@@ -197,6 +198,37 @@ def datagrams_are_carried_to_the_worker_that_has_their_tunnel(lab):
     lab.close_ends()
     stage.server.stop()
     assert counted(stage.server, "carried_datagrams") and not counted(stage.server, "limit_handed")
+
+
+@with_workers(4)
+def a_user_who_moves_to_another_worker_while_the_server_drains_is_waited_for(lab):
+    names = ("client-a", "client-b")
+    lab.certs(".", *(word for name in names for word in ("--client", name)))
+    stage, dial = stages.tunnel_server(lab, certs=False, tunnel="open_retries = 2\n")
+    service, deaf = lab.add(Service(echo)), lab.add(Deaf())
+    for name, target in zip(names, (deaf.address, service.address)):
+        lab.start(name, stages.client_config(dial, target, name=name, client="connections = 1\n",
+                                             service="connect_timeout = 2s\n")).ready(REGISTERED)
+    stage.server.await_line(REGISTERED, 2)
+    users = [lab.add(connect(stage.address)) for _ in range(12)]
+    for user in users:
+        user.sendall(b"x")
+    time.sleep(0.5)  # whom the second client serves has been answered
+    waiting = [user for user in users if not select.select([user], [], [], 0)[0]]
+    for user in users:
+        if user not in waiting:
+            user.close()
+    stage.server.signal(signal.SIGTERM)
+    for user in waiting:
+        assert receive_exactly(user, 1) == b"x"
+    time.sleep(0.5)
+    for user in waiting:
+        user.sendall(b"y")
+        assert receive_exactly(user, 1) == b"y"
+        user.close()
+    lab.close_ends()
+    assert stage.server.await_exit() == 0
+    assert waiting and counted(stage.server, "handed_connections") > 0
 
 
 register()
