@@ -68,6 +68,8 @@ struct member_ops {
     struct datagram_end *(*open_datagrams)(struct member *member, struct worker *worker,
                                            const struct datagram_request *request,
                                            enum reason *reason);
+    /* A session would have been on this worker, where the member has no place.  May be NULL. */
+    void (*missed)(struct member *member, struct worker *worker);
     /* No pool has it, no session is on it and no worker looks at it any more: free it.  On the
      * pool's owner. */
     void (*unused)(struct member *member);
@@ -131,6 +133,12 @@ static inline bool member_is_at(const struct member *member, uint32_t worker)
     uint64_t places = atomic_load_explicit(&member->places, memory_order_acquire);
 
     return !places || places >> worker & 1;
+}
+/* It is picked, and not here. */
+static inline void member_missed(struct member *member, struct worker *worker)
+{
+    if (member->ops->missed)
+        member->ops->missed(member, worker);
 }
 static inline struct member_load *member_load(struct member *member, const struct worker *worker)
 {

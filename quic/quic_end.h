@@ -3,7 +3,7 @@
  *
  * Out: pieces are referenced until the peer acknowledged them; `unsent` is where the write loop
  * goes on.  In: bytes of one turn gather in `in` and are told at its end.  Credit goes to the peer
- * on consumed() only; receive_limit is not looked at, the flow-control window is the limit.
+ * on consumed() only; receive_limit is not looked at, the stream's window is the limit.
  *
  * Owner: whoever listens, until stream_free; and ngtcp2, until its stream_close: the later of the
  * two frees it.  closed() is raised without waiting for ngtcp2: it may still hold pieces for the
@@ -27,10 +27,13 @@ struct quic_end {
     struct piece *unsent; /* the piece where sending goes on; NULL: all was sent */
     uint32_t unsent_at;   /* place in that piece's chunk */
     uint32_t turn_bytes;  /* sent since it came to the head of the list */
-    uint64_t acked;       /* not told yet */
+    uint64_t unsent_length;
+    uint64_t undrained; /* what the writer still counts */
+    uint64_t lent;      /* what it does not count, though it is in `out` (ahead.h) */
     /* In. */
     struct queue in; /* not told yet */
     uint64_t unconsumed;
+    struct window window;
     /* Lists of the connection. */
     struct list link, ready_link, news_link;
     /* Codes and how it ends. */

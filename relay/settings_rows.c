@@ -187,7 +187,8 @@ static const struct option listener_options[] = {
     OPTION(duration, listener_settings, keepalive_ns, "keepalive", "60s", 0, 9 * OPTION_HOUR,
            RELOAD_NEW, "Idle time before TCP asks whether the user is there; 0s never."),
     OPTION(size, listener_settings, buffer_limit, "buffer_limit", "256k", 16 * OPTION_KIB,
-           64 * OPTION_MIB, RELOAD_NEW, "Bytes kept per direction and connection."),
+           64 * OPTION_MIB, RELOAD_NEW, "Bytes kept per direction and connection; those under way in a tunnel come on "
+           "top."),
     OPTION(name, listener_settings, tcp_congestion, "tcp_congestion", "cubic", 1, 15, RELOAD_NEW,
            "Congestion control towards users."),
     OPTION(choice, listener_settings, zero_copy, "zero_copy", "auto", 0, 0, RELOAD_NEW,
