@@ -220,8 +220,8 @@ static const struct option backend_options[] = {
     OPTION(choice, backend_settings, balance, "balance", "round_robin", 0, 0, RELOAD_NEW,
            "How one of several servers is picked.", .choices = balances),
     OPTION(backend_servers, backend_settings, server_count, "server", NULL, 0, 1024, RELOAD_NEW,
-           "A server; weight= (1 to 256), tier= (vip normal standby fallback), max_conn=, and name= "
-           "for logs.", .required = true, .repeatable = true),
+           "A server, or all that the SRV records of NAME name; weight= (1 to 256), tier= (vip normal "
+           "standby fallback), max_conn=, and name= for logs.", .required = true, .repeatable = true),
     OPTION(duration, backend_settings, connect_timeout_ns, "connect_timeout", "5s", 10 * OPTION_MS,
            5 * OPTION_MINUTE, RELOAD_NEW, "How long a connect may take."),
     OPTION(count, backend_settings, retries, "retries", "2", 0, PICK_TRIED_MAX - 1, RELOAD_NEW,

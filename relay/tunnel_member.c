@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "relay/tunnel_peer.h"
+#include "relay/udp_ferry.h"
 
 /* ---- member_ops ---- */
 
@@ -17,23 +18,54 @@ static void tunnel_member_cancel(struct member *member, struct open_request *req
     tunnel_open_cancel(request);
 }
 
-static struct datagram_end *tunnel_member_open_datagrams(struct member *base, struct worker *worker,
-                                                         const struct datagram_request *request,
-                                                         enum reason *reason)
+static struct datagram_end *tunnel_member_open_here(struct member *base, struct worker *worker,
+                                                    const struct datagram_request *request,
+                                                    enum reason *reason)
 {
     struct tunnel_peer *peer = tunnel_member_peer(tunnel_member_of(base), worker);
     struct wire_flow flow = {.source = request->source, .destination = request->destination};
 
     *reason = REASON_TUNNEL_LOST;
-    if (!peer) {
-        tunnel_member_want(tunnel_member_of(base), worker);
+    if (!peer)
         return NULL;
-    }
     *reason = REASON_NO_SERVICE;
     if (!tunnel_peer_offers(peer, request->service, PROTOCOL_UDP))
         return NULL;
     snprintf(flow.service, sizeof(flow.service), "%s", request->service);
     return tunnel_sessions_open(&peer->sessions, &flow, reason);
+}
+
+/* One of the workers that have it; users are spread over them. */
+static struct worker *tunnel_member_place(const struct tunnel_member *member,
+                                          const struct addr *source)
+{
+    uint64_t places = atomic_load(&member->member.places);
+    uint64_t turn = addr_hash(source, 0) % (uint64_t)__builtin_popcountll(places);
+
+    while (turn--)
+        places &= places - 1;
+    return member->share->by_worker[__builtin_ctzll(places)]->worker;
+}
+
+/* A user's datagrams come to one worker, whose they stay; they are carried where the client has no
+ * connection there. */
+static struct datagram_end *tunnel_member_open_datagrams(struct member *base, struct worker *worker,
+                                                         const struct datagram_request *request,
+                                                         enum reason *reason)
+{
+    struct tunnel_member *member = tunnel_member_of(base);
+    struct worker *place = worker;
+    struct datagram_end *end;
+
+    if (!member_is_at(base, worker->index)) {
+        tunnel_member_want(member, worker);
+        place = tunnel_member_place(member, &request->source);
+    }
+    if (place == worker)
+        return tunnel_member_open_here(base, worker, request, reason);
+    end = udp_ferry_new(worker, place, base, request, tunnel_member_open_here);
+    *reason = REASON_NO_MEMORY;
+    return end;
 }
 
 static void tunnel_member_missed(struct member *member, struct worker *worker)

@@ -241,3 +241,23 @@ def a_second_signal_ends_a_tunnel_with_open_connections_at_once(lab):
             program.await_line("(?i)drain")
             program.signal(signal.SIGTERM)
             assert program.await_exit(3) == 0
+
+
+@scenario
+def users_who_do_not_read_stop_nobody_else(lab):
+    def pours(sock):
+        kind = sock.recv(1)
+        while kind == b"P":
+            sock.sendall(bytes(1 << 16))
+        return echo(sock)
+    service = lab.add(Service(pours))
+    stage = tunnel(lab, service.address,
+                   tunnel="stream_window = 64k\nstream_window_max = 1m\nconnection_window_max = 1m\n")
+    idle = [lab.add(connect(stage.address)) for _ in range(32)]
+    for user in idle:
+        user.sendall(b"P")
+        receive_exactly(user, 1 << 20)
+    with connect(stage.address) as user:
+        user.sendall(b"E" + keyed("all", 1 << 20))
+        user.shutdown(socket.SHUT_WR)
+        check_stream("all", receive_all(user), 1 << 20)
