@@ -9,7 +9,7 @@ import datagrams
 import lab as lab_module
 import listeners
 import stages
-from ends import Deaf, Service, connect, echo, echo_once, receive_exactly
+from ends import PATIENCE, Deaf, Service, connect, echo, echo_once, receive_exactly
 from lab import REGISTERED
 from stages import direct, tunnel
 
@@ -228,7 +228,7 @@ def a_user_who_moves_to_another_worker_while_the_server_drains_is_waited_for(lab
     users = [lab.add(connect(stage.address)) for _ in range(12)]
     for user in users:
         user.sendall(b"x")
-    time.sleep(0.5)  # whom the second client serves has been answered
+    select.select(users, [], [], PATIENCE)  # whom the second client serves is answered
     waiting = [user for user in users if not select.select([user], [], [], 0)[0]]
     for user in users:
         if user not in waiting:
@@ -236,7 +236,7 @@ def a_user_who_moves_to_another_worker_while_the_server_drains_is_waited_for(lab
     stage.server.signal(signal.SIGTERM)
     for user in waiting:
         assert receive_exactly(user, 1) == b"x"
-    time.sleep(0.5)
+    assert not select.select(waiting, [], [], 0.5)[0], "a drain ends nobody"
     for user in waiting:
         user.sendall(b"y")
         assert receive_exactly(user, 1) == b"y"
