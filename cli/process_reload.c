@@ -6,7 +6,6 @@
 
 #include "cli/check.h"
 #include "cli/process_parts.h"
-#include "relay/settings_diff.h"
 
 enum { SWEEP_MS = 1000 };
 
@@ -54,7 +53,7 @@ static bool reload_judge(struct reload *reload)
     if (!settings_diff_restart(reload->process->settings, reload->settings, &difference))
         return true;
     writer_add(reload->error, "%s: [%s%s%s] a changed %s needs a restart",
-               reload->process->options->file, difference.section->kind,
+               reload->process->options->file, difference.kind,
                *difference.name ? " " : "", difference.name, difference.option);
     return false;
 }

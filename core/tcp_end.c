@@ -38,11 +38,9 @@ static void tcp_end_close_for(struct tcp_end *end, enum reason reason)
     worker_defer(end->worker, &end->task);
 }
 
-/* One that leaves is stopped in its receive, and may meet the peer's FIN there (no error at all),
- * which who comes next meets again. */
 void tcp_end_fail(struct tcp_end *end, int error)
 {
-    if (!end->leaves || (error && error != -ECANCELED && error != -ENOBUFS))
+    if (!end->leaves || (error != -ECANCELED && error != -ENOBUFS))
         tcp_end_close_for(end, reason_of_errno(error));
 }
 
@@ -146,7 +144,7 @@ static void tcp_end_received_one(struct tcp_end *end, struct op_result result)
         ring_wait_for_chunks(end->worker->ring, &end->recv_op);
     } else if (result.res == 0 && tcp_end_is_open(end)) {
         tcp_end_reached_end(end);
-    } else if (result.res != -EAGAIN && result.res != -EINTR) {
+    } else if (result.res < 0 && result.res != -EAGAIN && result.res != -EINTR) {
         tcp_end_fail(end, result.res);
     }
 }
@@ -252,7 +250,8 @@ static void tcp_end_send(struct tcp_end *end)
 }
 
 /* A service may answer, and reset because it wants no more of the question: the answer is in our
- * socket still, and whoever asked shall have it. */
+ * socket still, and whoever asked shall have it.  What is written goes nowhere then, but is told as
+ * drained: a writer that waited for that would rest, and not notice its own peer's reset. */
 void tcp_end_send_failed(struct tcp_end *end, int error)
 {
     bool reset = error == -EPIPE || error == -ECONNRESET;
@@ -264,7 +263,18 @@ void tcp_end_send_failed(struct tcp_end *end, int error)
         return;
     }
     end->broken = true;
+    end->wasted += end->out.length;
     queue_clear(&end->out);
+    worker_defer(end->worker, &end->task);
+}
+
+static void tcp_end_tell_wasted(struct tcp_end *end)
+{
+    uint64_t wasted = end->wasted;
+
+    end->wasted = 0;
+    if (wasted)
+        stream_drained(&end->stream, wasted);
 }
 
 static void tcp_end_has_room(struct tcp_end *end)
@@ -326,6 +336,7 @@ static void tcp_end_settle(struct task *task)
     struct tcp_end *end = container_of(task, struct tcp_end, task);
 
     if (tcp_end_is_open(end)) {
+        tcp_end_tell_wasted(end);
         tcp_end_send(end);
         if (end->ended && end->finished)
             tcp_end_close_for(end, REASON_DONE);
@@ -350,11 +361,16 @@ static void tcp_end_write(struct stream *stream, struct piece *piece)
     struct tcp_end *end = tcp_end_of(stream);
 
     must(!end->finishing && !end->output);
-    if (!tcp_end_is_open(end) || end->broken || !piece->length) {
+    if (!tcp_end_is_open(end) || !piece->length) {
         piece_free(piece);
         return;
     }
-    queue_push(&end->out, piece);
+    if (end->broken) {
+        end->wasted += piece->length;
+        piece_free(piece);
+    } else {
+        queue_push(&end->out, piece);
+    }
     worker_defer(end->worker, &end->task);
 }
 

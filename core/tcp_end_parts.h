@@ -27,6 +27,7 @@ struct tcp_end {
     bool resets : 1;    /* closing sends RST */
     bool leaves : 1;    /* closing keeps the connection */
     uint64_t unconsumed;
+    uint64_t wasted; /* written to a broken one, and not told as drained yet */
     struct queue out;
     struct vectors *receiving, *sending; /* while OP_RECV_NOW, OP_SENDMSG are in flight */
     struct op recv_op;                   /* OP_RECV, OP_RECV_NOW; after the end: OP_POLL */

@@ -24,13 +24,19 @@ void tcp_end_lend_input(struct stream *stream, struct tcp_loan *loan)
     end->input = loan;
 }
 
+bool tcp_end_takes_output(struct stream *stream)
+{
+    const struct tcp_end *end = tcp_end_of(stream);
+
+    return tcp_end_is_open(end) && !end->broken && !end->finishing;
+}
+
 bool tcp_end_lend_output(struct stream *stream, struct tcp_loan *loan)
 {
     struct tcp_end *end = tcp_end_of(stream);
 
     must(is_tcp_end(stream) && !end->output);
-    if (!tcp_end_is_open(end) || end->send_op.busy || !queue_empty(&end->out) || end->broken ||
-        end->finishing)
+    if (!tcp_end_takes_output(stream) || end->send_op.busy || !queue_empty(&end->out))
         return false;
     tcp_loan_set(loan, end);
     end->output = loan;

@@ -27,7 +27,9 @@ bool is_tcp_end(const struct stream *stream);
 /* Only inside received(): at another moment a receive may be in flight.  Pieces of that same
  * receive may still come. */
 void tcp_end_lend_input(struct stream *stream, struct tcp_loan *loan);
-/* False: not all that was written has been sent.  Inside drained() it may have been. */
+/* False: it takes nothing more, now or later. */
+bool tcp_end_takes_output(struct stream *stream);
+/* False: that, or not all that was written has been sent.  Inside drained() it may have been. */
 bool tcp_end_lend_output(struct stream *stream, struct tcp_loan *loan) MUST_CHECK;
 void tcp_loan_wait(struct tcp_loan *loan); /* for bytes to read, or for room */
 /* error: 0, or what the descriptor answered (-errno) and so will not answer again. */

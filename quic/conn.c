@@ -41,7 +41,7 @@ static const struct verdict {
     {NGTCP2_ERR_NOMEM,                    REASON_NO_MEMORY,         false},
     {NGTCP2_ERR_HANDSHAKE_TIMEOUT,        REASON_HANDSHAKE_TIMEOUT, true },
     {NGTCP2_ERR_IDLE_CLOSE,               REASON_IDLE_TIMEOUT,      true },
-    {NGTCP2_ERR_DROP_CONN,                REASON_PROTOCOL,          true },
+    {NGTCP2_ERR_DROP_CONN,                REASON_NOT_A_HANDSHAKE,   true },
     {NGTCP2_ERR_RETRY,                    REASON_PROTOCOL,          true },
     {NGTCP2_ERR_DRAINING,                 REASON_PEER_CLOSED,       true },
     {NGTCP2_ERR_CLOSING,                  REASON_PEER_CLOSED,       true },

@@ -20,6 +20,7 @@
 #include "quic/handshake.h"
 #include "quic/path.h"
 #include "quic/quic.h"
+#include "quic/window.h"
 
 enum connection_state {
     CONNECTION_HANDSHAKING,
@@ -62,6 +63,7 @@ struct quic_connection {
     struct list ready;   /* streams with something to send, round robin */
     struct list news;    /* streams with something to tell */
     uint32_t stream_count;
+    struct window_growth growth;
     struct ahead ahead;
     struct datagram_queue datagrams;
     /* The end. */

@@ -50,7 +50,6 @@ static void connection_settings(struct quic_connection *connection,
     settings->cc_algo = congestions[config->congestion];
     settings->handshake_timeout = config->handshake_timeout_ns;
     settings->max_window = config->connection_window_max;
-    settings->max_stream_window = config->stream_window_max;
     settings->glitch_ratelim_burst = GLITCH_BURST;
     settings->glitch_ratelim_rate = GLITCH_RATE;
     settings->rand_ctx.native_handle = connection->worker->os;
@@ -174,6 +173,9 @@ struct quic_connection *connection_new(const struct connection_birth *birth)
     connection->server = birth->endpoint->server;
     connection->peer = birth->peer;
     connection->heard_ns = connection->worker->now_ns;
+    connection->growth = (struct window_growth){.left = birth->config->connection_window_max,
+                                                .base = birth->config->stream_window,
+                                                .most = birth->config->stream_window_max};
     list_init(&connection->streams);
     list_init(&connection->ready);
     list_init(&connection->news);

@@ -60,6 +60,7 @@ static struct quic_end *quic_end_new(struct quic_connection *connection)
     end->stream.ops = &quic_end_ops;
     end->connection = connection;
     end->native = true;
+    window_begin(&end->window, &connection->growth, connection->worker->now_ns);
     list_init(&end->link);
     list_init(&end->ready_link);
     list_init(&end->news_link);
@@ -81,6 +82,7 @@ static void quic_end_forget(struct quic_end *end)
     list_remove(&end->link);
     list_remove(&end->ready_link);
     list_remove(&end->news_link);
+    window_end(&end->window, &end->connection->growth);
     quic_end_set_lent(end, 0);
     end->connection->stream_count--;
     end->connection = NULL;
@@ -192,24 +194,22 @@ static void quic_end_write(struct stream *stream, struct piece *piece)
     quic_end_make_ready(end);
 }
 
-static void quic_end_credit(struct quic_end *end, uint64_t length)
-{
-    must(length <= end->unconsumed);
-    end->unconsumed -= length;
-    if (!end->connection || !connection_alive(end->connection))
-        return;
-    if (end->native)
-        (void)ngtcp2_conn_extend_max_stream_offset(end->connection->native, end->id, length);
-    ngtcp2_conn_extend_max_offset(end->connection->native, length);
-    connection_wake(end->connection);
-}
-
 static void quic_end_consumed(struct stream *stream, uint64_t length)
 {
     struct quic_end *end = quic_end_of(stream);
+    struct quic_connection *connection = end->connection;
+    uint64_t credit;
 
-    if (!end->closed)
-        quic_end_credit(end, length);
+    must(length <= end->unconsumed);
+    end->unconsumed -= length;
+    if (!connection || !connection_alive(connection) || !end->native)
+        return;
+    credit = window_read(&end->window, &connection->growth, length, connection->native,
+                         connection->worker->now_ns);
+    if (!credit)
+        return;
+    (void)ngtcp2_conn_extend_max_stream_offset(connection->native, end->id, credit);
+    connection_wake(connection);
 }
 
 static void quic_end_finish(struct stream *stream)
@@ -350,6 +350,7 @@ int quic_end_arrived(struct quic_end *end, const uint8_t *data, uint32_t length,
 {
     struct worker *worker = end->connection->worker;
 
+    ngtcp2_conn_extend_max_offset(end->connection->native, length);
     end->unconsumed += length;
     if (end->over)
         return 0;
@@ -428,11 +429,9 @@ static void quic_end_tell_bytes(struct quic_end *end)
     }
 }
 
-/* What was never consumed counts no more against the connection's window. */
 static void quic_end_close(struct quic_end *end)
 {
     queue_clear(&end->in);
-    quic_end_credit(end, end->unconsumed);
     end->closed = true;
     end->stream.events->closed(&end->stream, (enum reason)end->reason);
 }
@@ -448,7 +447,6 @@ void quic_end_tell(struct quic_end *end)
 {
     if (!end->announced && end->aborted) { /* reset before anyone heard of it */
         end->closed = true;
-        quic_end_credit(end, end->unconsumed);
         quic_end_free_unused(end);
         return;
     }

@@ -3,7 +3,7 @@
  *
  * Out: pieces are referenced until the peer acknowledged them; `unsent` is where the write loop
  * goes on.  In: bytes of one turn gather in `in` and are told at its end.  Credit goes to the peer
- * on consumed() only; receive_limit is not looked at, the flow-control window is the limit.
+ * on consumed() only; receive_limit is not looked at, the stream's window is the limit.
  *
  * Owner: whoever listens, until stream_free; and ngtcp2, until its stream_close: the later of the
  * two frees it.  closed() is raised without waiting for ngtcp2: it may still hold pieces for the
@@ -33,6 +33,7 @@ struct quic_end {
     /* In. */
     struct queue in; /* not told yet */
     uint64_t unconsumed;
+    struct window window;
     /* Lists of the connection. */
     struct list link, ready_link, news_link;
     /* Codes and how it ends. */

@@ -30,6 +30,9 @@ static void listener_dismiss(struct listener *listener, bool counted)
         atomic_fetch_sub(&listener->options.share->connections, 1);
 }
 
+struct handed;
+static void handed_return(struct handed *handed);
+
 void listener_session_ended(void *context, struct session *session)
 {
     struct listener *listener = context;
@@ -39,6 +42,8 @@ void listener_session_ended(void *context, struct session *session)
                     mem_tide_turns(&listener->tide, listener->session_count--));
     listener_dismiss(listener, session->counted);
     listener_frame_put(listener, session->frame);
+    if (session->carried)
+        handed_return(session->carried);
     listener_settle(listener);
 }
 
@@ -109,9 +114,11 @@ struct handed {
     struct session_luggage *luggage; /* later; NULL: at birth */
     struct member *picked;           /* held by `from` until the mail is back; NULL: none was */
     bool counted;
+    struct handed *before;           /* that brought the session to `from`, and goes back then */
 };
 
-/* One that had begun here was counted here until now, so that no drain ends without it. */
+/* One that had begun here was counted here until now, so that no drain ends without it: the other
+ * worker counts it, or, where it may have said already that it has none, has just seen its end. */
 static void handed_returned(struct mail *mail)
 {
     struct handed *handed = container_of(mail, struct handed, mail);
@@ -123,6 +130,8 @@ static void handed_returned(struct mail *mail)
         from->session_count--;
         listener_settle(from);
     }
+    if (handed->before)
+        handed_return(handed->before);
     mem_free(handed);
 }
 
@@ -166,6 +175,10 @@ static void handed_resumed(struct mail *mail)
     if (session) {
         session->counted = handed->counted;
         listener_include(to, session);
+        if (to->closing) {
+            session->carried = handed;
+            return;
+        }
     } else {
         counter_add(to->options.worker->counters, COUNTER_SESSIONS_FAILED, 1);
         listener_dismiss(to, handed->counted);
@@ -194,7 +207,8 @@ void listener_session_left(void *context, struct session *session, struct sessio
                               .to = share->by_worker[listener_place(listener, luggage->picked)],
                               .luggage = luggage,
                               .picked = luggage->picked,
-                              .counted = session->counted};
+                              .counted = session->counted,
+                              .before = session->carried};
     listener_frame_put(listener, session->frame);
     counter_add(worker->counters, COUNTER_HANDED_CONNECTIONS, 1);
     member_missed(handed->picked, worker);

@@ -46,8 +46,8 @@ void pump_start(struct pump *pump, struct worker *worker, struct stream *client,
                 struct stream *backend, const struct pump_limits *limits, pump_done_fn *done);
 void pump_stop(struct pump *pump, enum reason reason);
 
-/* For who stands in front of a pump (splice.h): what it hears of its streams, whose owner it is,
- * and its account of bytes that went past it. */
+/* For who stands in front of a pump (splice.h), or heard the user's end before it began: what it
+ * hears of its streams, whose owner it is, and its account of bytes that went past it. */
 void pump_received(struct stream *stream, struct piece *piece);
 void pump_ended(struct stream *stream);
 void pump_drained(struct stream *stream, uint64_t length);

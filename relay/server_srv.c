@@ -96,15 +96,31 @@ static void line_keep(struct pool_server *server, const struct srv_record *recor
     }
 }
 
+/* Another line has it already: one server is one member. */
+static bool line_is_late(const struct srv_line *line, const struct srv_record *record)
+{
+    const struct pool_lines *lines = &line->pool->lines;
+    char name[SETTINGS_NAME_SIZE];
+
+    record_name(record, name);
+    for (uint32_t i = 0; i < lines->count; i++) {
+        if (lines->servers[i] && !strcmp(lines->servers[i]->member->name, name))
+            return true;
+        if (lines->names[i] && lines->names[i] != line && line_find(lines->names[i], record))
+            return true;
+    }
+    return false;
+}
+
 static void line_take_record(struct srv_line *line, const struct srv_record *record,
                              enum member_tier tier)
 {
     struct pool_server *server = line_find(line, record);
 
-    if (!server)
-        line_add(line, record, tier);
-    else if (!server->listed)
+    if (server && !server->listed)
         line_keep(server, record, tier);
+    else if (!server && !line_is_late(line, record))
+        line_add(line, record, tier);
 }
 
 static void line_remove_unlisted(struct srv_line *line)

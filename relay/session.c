@@ -118,7 +118,8 @@ static void session_opened(void *context, const struct opened *opened)
     session->splice.pump.listener_traffic = frame->traffic;
     session->splice.pump.member_traffic = member_traffic(opened->member, frame->worker);
     pump_moved(&session->splice.pump, opened->user, opened->user_bytes);
-    session->splice.pump.client_ended = opened->user_ended;
+    if (opened->user_ended)
+        pump_ended(opened->user);
     splice_start(&session->splice, frame->zero_copy);
 }
 

@@ -199,6 +199,14 @@ bool bind_is_shared(const struct bind *bind);
 /* Descriptors that the listeners, tunnels and servers of all workers take before anybody connects.
  */
 uint32_t settings_descriptors(const struct settings *settings);
+struct settings_difference {
+    const char *kind, *name; /* of the section; name: empty where it has none */
+    const char *option;
+};
+/* The first thing that only a restart can change: an option of a section that is in both; false:
+ * there is none.  Names point into the old settings and the rows. */
+bool settings_diff_restart(const struct settings *old_settings, const struct settings *new_settings,
+                           struct settings_difference *difference) MUST_CHECK;
 /* All options, section by section, as the README's reference. */
 void settings_reference(FILE *out);
 

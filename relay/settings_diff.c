@@ -1,6 +1,8 @@
-#include "relay/settings_diff.h"
+/* What differs between two configurations. */
 
 #include <string.h>
+
+#include "relay/settings_rows.h"
 
 static bool texts_are_equal(const void *left, const void *right)
 {
@@ -88,10 +90,10 @@ static const char *section_find(const struct settings *settings,
     return NULL;
 }
 
-static bool named_diff(const struct settings *old_settings, const struct settings *new_settings,
+static bool named_diff(const struct settings_section *section, const struct settings *old_settings,
+                       const struct settings *new_settings,
                        struct settings_difference *difference)
 {
-    const struct settings_section *section = difference->section;
     const char *element = *(char *const *)((const char *)old_settings + section->offset);
     uint32_t count = *(const uint32_t *)((const char *)old_settings + section->count_offset);
 
@@ -108,10 +110,10 @@ static bool named_diff(const struct settings *old_settings, const struct setting
     return false;
 }
 
-static bool unnamed_diff(const struct settings *old_settings, const struct settings *new_settings,
+static bool unnamed_diff(const struct settings_section *section,
+                         const struct settings *old_settings, const struct settings *new_settings,
                          struct settings_difference *difference)
 {
-    const struct settings_section *section = difference->section;
     const struct option *option =
         section_restart(section, (const char *)old_settings + section->offset,
                         (const char *)new_settings + section->offset);
@@ -124,7 +126,7 @@ static bool unnamed_diff(const struct settings *old_settings, const struct setti
 static bool admin_diff(const struct settings *old_settings, const struct settings *new_settings,
                        struct settings_difference *difference)
 {
-    difference->section = settings_section_find("admin");
+    difference->kind = "admin";
     difference->name = "";
     difference->option = "presence";
     return old_settings->admin.present != new_settings->admin.present;
@@ -134,9 +136,11 @@ bool settings_diff_restart(const struct settings *old_settings, const struct set
                            struct settings_difference *difference)
 {
     for (uint32_t i = 0; i < settings_section_count; i++) {
-        difference->section = &settings_sections[i];
-        if (settings_sections[i].named ? named_diff(old_settings, new_settings, difference)
-                                       : unnamed_diff(old_settings, new_settings, difference))
+        const struct settings_section *section = &settings_sections[i];
+
+        difference->kind = section->kind;
+        if (section->named ? named_diff(section, old_settings, new_settings, difference)
+                           : unnamed_diff(section, old_settings, new_settings, difference))
             return true;
     }
     return admin_diff(old_settings, new_settings, difference);

@@ -26,10 +26,8 @@ static struct datagram_end *tunnel_member_open_here(struct member *base, struct 
     struct wire_flow flow = {.source = request->source, .destination = request->destination};
 
     *reason = REASON_TUNNEL_LOST;
-    if (!peer) {
-        tunnel_member_want(tunnel_member_of(base), worker);
+    if (!peer)
         return NULL;
-    }
     *reason = REASON_NO_SERVICE;
     if (!tunnel_peer_offers(peer, request->service, PROTOCOL_UDP))
         return NULL;
@@ -59,8 +57,10 @@ static struct datagram_end *tunnel_member_open_datagrams(struct member *base, st
     struct worker *place = worker;
     struct datagram_end *end;
 
-    if (!member_is_at(base, worker->index))
+    if (!member_is_at(base, worker->index)) {
+        tunnel_member_want(member, worker);
         place = tunnel_member_place(member, &request->source);
+    }
     if (place == worker)
         return tunnel_member_open_here(base, worker, request, reason);
     tunnel_member_want(member, worker);

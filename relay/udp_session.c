@@ -187,20 +187,22 @@ static const struct datagram_events udp_session_events = {
 
 /* ---- the user ---- */
 
-/* Asks members until one takes the session. */
+/* Asks members until one takes the session, those of this worker first, unless the user's address
+ * says which; else *reason is the last one's. */
 static struct datagram_end *udp_session_ask(struct udp_sessions *sessions,
                                             const struct udp_arrival *arrival,
-                                            struct member **member)
+                                            struct member **member, enum reason *reason)
 {
     struct datagram_request request = {.source = *arrival->source,
                                        .destination = *arrival->local,
                                        .port = addr_port(arrival->local),
                                        .service = sessions->options.service};
     struct worker *worker = sessions->options.worker;
-    struct pick pick = {.worker = worker, .source = arrival->source, .here = true};
+    struct pick pick = {.worker = worker, .source = arrival->source};
 
+    pick.here = !backend_pool_hashes(sessions->options.pool);
+    *reason = REASON_NO_MEMBER;
     while (pick.tried_count <= sessions->options.retries) {
-        enum reason reason;
         struct datagram_end *far;
 
         *member = choice_pick(sessions->options.pool, &pick);
@@ -210,10 +212,10 @@ static struct datagram_end *udp_session_ask(struct udp_sessions *sessions,
         }
         if (!*member)
             return NULL;
-        far = (*member)->ops->open_datagrams(*member, worker, &request, &reason);
+        far = (*member)->ops->open_datagrams(*member, worker, &request, reason);
         if (far)
             return far;
-        choice_failed(sessions->options.pool, *member, worker, reason);
+        choice_failed(sessions->options.pool, *member, worker, *reason);
         member_drop(*member, worker);
     }
     return NULL;
@@ -237,6 +239,9 @@ static void udp_sessions_log_refused(struct udp_sessions *sessions,
     if (sessions->refused_ns && options->worker->now_ns - sessions->refused_ns < refused_every_ns)
         return;
     sessions->refused_ns = options->worker->now_ns;
+    LOG(options->worker->log, reason_severity(reason), "UDP user refused",
+        LOG_TEXT("listener", line.listener), LOG_ADDR("source", line.source),
+        LOG_TEXT("backend", line.backend), LOG_TEXT("reason", reason_text(reason)));
     access_write(options->worker, &line);
 }
 
@@ -252,12 +257,12 @@ static enum reason udp_session_open(struct udp_session *session, struct udp_sess
                                     options->worker->counters, &reason);
     if (!session->from)
         return reason;
-    session->far = udp_session_ask(sessions, arrival, &session->member);
+    session->far = udp_session_ask(sessions, arrival, &session->member, &reason);
     if (session->far)
         return REASON_DONE;
     counter_add(options->worker->counters, COUNTER_OPENS_FAILED, 1);
     udp_source_give(options->sources, session->from);
-    return REASON_NO_MEMBER;
+    return reason;
 }
 
 static struct udp_session *udp_session_new(struct udp_sessions *sessions,

@@ -68,6 +68,24 @@ def reset(sock):
     sock.close()
 
 
+class Deaf:
+    """A service that never answers a connection: its queue is full."""
+
+    def __init__(self):
+        self.listener = socket.socket()
+        self.listener.bind((LOOPBACK, 0))
+        self.listener.listen(0)
+        self.address = f"{LOOPBACK}:{self.listener.getsockname()[1]}"
+        self.fillers = [socket.socket() for _ in range(4)]
+        for filler in self.fillers:
+            filler.setblocking(False)
+            filler.connect_ex(self.listener.getsockname())
+
+    def close(self):
+        for sock in [self.listener, *self.fillers]:
+            sock.close()
+
+
 class Service:
     """A TCP service; handler(sock) runs in a thread per connection, its result or error is queued."""
 
@@ -180,9 +198,9 @@ def is_served(address, size=100):
 class DatagramService:
     """A UDP service that answers each datagram with itself, or with reply(data)."""
 
-    def __init__(self, reply=lambda data: data):
+    def __init__(self, reply=lambda data: data, port=0):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind((LOOPBACK, 0))
+        self.socket.bind((LOOPBACK, port))
         self.address = f"{LOOPBACK}:{self.socket.getsockname()[1]}"
         self.reply, self.sources, self.open = reply, set(), True
         self.thread = threading.Thread(target=self._serve, daemon=True)

@@ -1,13 +1,14 @@
 """Bytes between a user and a service: directly, and through a tunnel.  Each claim is checked on both."""
 import concurrent.futures
 import functools
+import select
 import socket
 import threading
 import time
 
 import lab as lab_module
-from ends import (Service, check_stream, connect, echo, echo_once, exchange, exchanging, is_served,
-                  keyed, receive_all, receive_exactly, reset)
+from ends import (PATIENCE, Deaf, Service, check_stream, connect, echo, echo_once, exchange, exchanging,
+                  is_served, keyed, receive_all, receive_exactly, reset)
 from lab import until
 from stages import direct, tunnel
 
@@ -201,16 +202,7 @@ def a_killed_service_ends_its_users_and_comes_back(lab, set_stage):
 
 @on_both
 def a_service_that_never_answers_is_given_up_after_its_timeout(lab, set_stage):
-    deaf = socket.socket()
-    deaf.bind(("127.0.0.1", 0))
-    deaf.listen(0)
-    lab.add(deaf)
-    address = f"127.0.0.1:{deaf.getsockname()[1]}"
-    fillers = [socket.socket() for _ in range(4)]  # its queue is full: further ones get no answer
-    for filler in fillers:
-        filler.setblocking(False)
-        filler.connect_ex(deaf.getsockname())
-        lab.add(filler)
+    address = lab.add(Deaf()).address
     timeout = "connect_timeout = 1s\n"
     if set_stage.func is tunnel:
         stage = set_stage(address, service=timeout)
@@ -234,6 +226,14 @@ def max_connections_closes_what_is_over_it_at_once(lab, set_stage):
     until(lambda: is_served(stage.address), "there is room again")
 
 
+def ends(user):
+    """With an end or a reset."""
+    try:
+        return user.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
 @on_both
 def an_idle_connection_ends_after_its_timeout(lab, set_stage):
     service = lab.add(Service(echo))
@@ -242,11 +242,30 @@ def an_idle_connection_ends_after_its_timeout(lab, set_stage):
         user.sendall(b"x")
         assert receive_exactly(user, 1) == b"x"
         begun = time.monotonic()
-        try:
-            assert user.recv(1) == b""
-        except ConnectionResetError:
-            pass
+        assert ends(user)
         assert 0.5 < time.monotonic() - begun < 5
+
+
+@on_both
+def a_half_closed_connection_ends_after_its_timeout(lab, set_stage):
+    def greets_and_says_no_more(sock):
+        sock.sendall(b"x")
+        reset_comes = select.poll()
+        reset_comes.register(sock, 0)
+        return reset_comes.poll(PATIENCE * 1000)
+    service = lab.add(Service(greets_and_says_no_more))
+    stage = set_stage(service.address, listener="half_close_timeout = 1s\n")
+    for early in (True, False):  # before the service is connected to, and after
+        with connect(stage.address) as user:
+            if early:
+                user.shutdown(socket.SHUT_WR)
+            assert receive_exactly(user, 1) == b"x"
+            if not early:
+                user.shutdown(socket.SHUT_WR)
+            begun = time.monotonic()
+            assert ends(user)
+            assert 0.5 < time.monotonic() - begun < 5
+    stage.server.await_line("half closed for too long", 2)
 
 
 @on_both

@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 
+import stages
 from ends import (LOOPBACK, DatagramService, DatagramUser, Nat, Service, check_stream, connect, echo,
                   echo_once, free_port, is_served, keyed, receive_all, receive_exactly)
 from lab import REGISTERED, Skip, scenario, until
@@ -72,6 +73,7 @@ def a_client_offers_several_services_by_name(lab):
             f"[listener ftp]\nbind = {third}\nbackend = pods\nservice = ftp\n")
     client = lab.start("client", client_config(dial, web.address).replace(
         "[service default]", "[service web]") + f"[service ssh]\ntarget = {ssh.address}\n")
+    client.await_line(REGISTERED, stages.workers)
     client.ready(REGISTERED)
     for address, answer in ((first, b"web"), (second, b"ssh")):
         with connect(address) as user:
@@ -241,3 +243,23 @@ def a_second_signal_ends_a_tunnel_with_open_connections_at_once(lab):
             program.await_line("(?i)drain")
             program.signal(signal.SIGTERM)
             assert program.await_exit(3) == 0
+
+
+@scenario
+def users_who_do_not_read_stop_nobody_else(lab):
+    def pours(sock):
+        kind = sock.recv(1)
+        while kind == b"P":
+            sock.sendall(bytes(1 << 16))
+        return echo(sock)
+    service = lab.add(Service(pours))
+    stage = tunnel(lab, service.address,
+                   tunnel="stream_window = 64k\nstream_window_max = 1m\nconnection_window_max = 1m\n")
+    idle = [lab.add(connect(stage.address)) for _ in range(32)]
+    for user in idle:
+        user.sendall(b"P")
+        receive_exactly(user, 1 << 20)
+    with connect(stage.address) as user:
+        user.sendall(b"E" + keyed("all", 1 << 20))
+        user.shutdown(socket.SHUT_WR)
+        check_stream("all", receive_all(user), 1 << 20)

@@ -81,6 +81,55 @@ TEST(a_reader_that_consumes_nothing_stops_the_writer_at_the_window)
     check(scene_close(&scene));
 }
 
+TEST(streams_that_nobody_reads_do_not_stop_another)
+{
+    struct scene scene;
+    struct flow *flow;
+    uint8_t slice[SLICE] = {0};
+
+    scene_defaults(&scene);
+    scene.server.greedy = true;
+    scene.config.connection_window_max = 1 << 20; /* less than they hold together */
+    check(scene_open(&scene));
+    for (int f = 0; f < 6; f++) {
+        flow = flow_open(&scene.client);
+        check(flow);
+        for (int i = 0; i < 64; i++)
+            flow_write(flow, slice, sizeof(slice));
+        check(turn_until(&scene.real, flow->drained == scene.config.stream_window));
+    }
+    scene.server.greedy = false;
+    flow = flow_open(&scene.client);
+    check(flow);
+    for (int i = 0; i < 64; i++)
+        flow_write(flow, slice, sizeof(slice));
+    check(turn_until(&scene.real, flow->drained == 64 * SLICE));
+    check(scene_close(&scene));
+}
+
+TEST(a_stream_that_is_read_quickly_may_have_more_under_way)
+{
+    struct scene scene;
+    struct flow *flow, *far;
+    uint64_t hash = 0, before;
+    uint8_t slice[SLICE] = {0};
+
+    scene_defaults(&scene);
+    check(scene_open(&scene));
+    flow = flow_open(&scene.client);
+    check(flow);
+    far = &scene.server.flows[0];
+    check(turn_until(&scene.real, (hash = write_bulk(flow, hash), flow->drained > BULK / 2)));
+    far->greedy = true;
+    before = far->received;
+    for (int i = 0; i < 512; i++)
+        flow_write(flow, slice, sizeof(slice));
+    turn_some(&scene.real);
+    check(far->received - before > scene.config.stream_window);
+    check(far->received - before <= scene.config.stream_window_max);
+    check(scene_close(&scene));
+}
+
 /* Keeps LIMIT undrained, and notes the most that was under way: written and not there yet. */
 enum { LIMIT = 64 << 10 };
 

@@ -1,4 +1,4 @@
-#include "relay/settings_diff.h"
+#include "relay/settings.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,7 +36,7 @@ static const char *difference_of(const char *before, const char *after)
     if (!old_settings || !new_settings)
         snprintf(text, sizeof(text), "bad settings");
     else if (settings_diff_restart(old_settings, new_settings, &difference))
-        snprintf(text, sizeof(text), "%s %s %s", difference.section->kind, difference.name,
+        snprintf(text, sizeof(text), "%s %s %s", difference.kind, difference.name,
                  difference.option);
     settings_free(&old_settings);
     settings_free(&new_settings);

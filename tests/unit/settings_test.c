@@ -228,6 +228,42 @@ TEST(every_text_has_a_longest_length)
     check(all_rows(text_keeps_bounds));
 }
 
+static bool rate_keeps_bounds(const struct settings_section *section, const struct option *option)
+{
+    static const char *const inside[] = {"1/h", "1000000/s", "1/s burst=1", "1/s burst=1000000"};
+    static const char *const outside[] = {"0/s",         "1000001/s",         "-1/s",   "1/d",
+                                          "1/s burst=0", "1/s burst=1000001", "1/s 1/s"};
+
+    if (option->type != &option_rate)
+        return true;
+    for (size_t i = 0; i < ARRAY_COUNT(inside); i++)
+        if (!row_takes(section, option, inside[i]))
+            return false;
+    for (size_t i = 0; i < ARRAY_COUNT(outside); i++)
+        if (row_takes(section, option, outside[i]))
+            return false;
+    return true;
+}
+
+TEST(every_rate_is_taken_at_its_bounds_and_refused_just_outside)
+{
+    check(all_rows(rate_keeps_bounds));
+}
+
+/* But where any text will do. */
+static bool nonsense_is_refused(const struct settings_section *section, const struct option *option)
+{
+    bool any = option->type == &option_text || option->type == &option_path ||
+               option->type == &option_list;
+
+    return any || !row_takes(section, option, "no such thing?");
+}
+
+TEST(every_option_refuses_nonsense)
+{
+    check(all_rows(nonsense_is_refused));
+}
+
 static bool words_are_known(const struct settings_section *section, const struct option *option)
 {
     char message[200];

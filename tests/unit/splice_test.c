@@ -127,6 +127,52 @@ static bool way_carry(struct scene *scene, struct way *way, uint64_t length)
     return way->got == way->size && !way->wrong;
 }
 
+static bool pours(int fd)
+{
+    static const uint8_t bytes[256 << 10];
+
+    return send(fd, bytes, sizeof(bytes), MSG_DONTWAIT | MSG_NOSIGNAL) > 0;
+}
+
+/* Neither reads any more, and each is sent as much as fits in between. */
+static void scene_stall(struct scene *scene)
+{
+    for (int quiet = 0; quiet < 20; quiet++) {
+        if (pours(scene->user) | pours(scene->service))
+            quiet = 0;
+        must(worker_turn(&scene->real.worker, scene->real.worker.now_ns + 1000000) == 0);
+    }
+}
+
+static void reset_and_close(int *fd)
+{
+    sock_reset_on_close(&os_linux, *fd);
+    close(*fd);
+    *fd = -1;
+}
+
+static bool ends_when_both_die_stalled(const char *without, enum zero_copy zero_copy)
+{
+    struct scene scene;
+    bool ended;
+
+    if (!scene_open(&scene, without, zero_copy))
+        return false;
+    scene_stall(&scene);
+    reset_and_close(&scene.service);
+    turn_some(&scene.real);
+    if (!scene.done)
+        reset_and_close(&scene.user);
+    ended = turn_until(&scene.real, scene.done) && scene.reason == REASON_RESET;
+    return scene_close(&scene) && ended;
+}
+
+BOTH(a_relay_whose_ends_both_die_with_bytes_stuck_each_way_ends)
+{
+    for (enum zero_copy zero_copy = 0; zero_copy <= ZERO_COPY_NO; zero_copy++)
+        check(ends_when_both_die_stalled(without, zero_copy));
+}
+
 BOTH(a_bulky_direction_moves_to_splice_and_back_once_it_is_small_with_every_byte_in_order)
 {
     struct scene scene;

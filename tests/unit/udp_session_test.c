@@ -7,7 +7,7 @@
 #include "core/mem.h"
 #include "tests/unit/real_worker.h"
 
-enum { USERS = 12, ADDRESSES = 3, ENDS_MAX = 512 };
+enum { USERS = 12, ADDRESSES = 3, ENDS_MAX = 4096 };
 
 /* A far end that remembers what it was sent, and closes in the turn after it was stopped. */
 struct far_end {
@@ -241,5 +241,125 @@ TEST(who_is_denied_gets_no_session)
         user_sends(user, 0);
     check(scene.sessions.count == USERS / 2);
     check(counter_read(&scene.real.counters, COUNTER_SOURCES_DENIED) == USERS / 2);
+    check(scene_close());
+}
+
+/* ---- all of it against a simple model ---- */
+
+enum { MODEL_MAX = 20, MODEL_MAX_PER_SOURCE = 12, HOSTS = 2 };
+
+static struct model {
+    struct far_end *ends[USERS][ADDRESSES]; /* NULL: no session */
+    uint64_t used_ns[USERS][ADDRESSES], sent[USERS][ADDRESSES];
+    uint32_t count, by_host[HOSTS], refused;
+} model;
+
+static void model_forget(uint32_t user, uint32_t address)
+{
+    model.ends[user][address] = NULL;
+    model.count--;
+    model.by_host[user % HOSTS]--;
+}
+
+static void model_begin(uint32_t user, uint32_t address)
+{
+    if (model.count == MODEL_MAX || model.by_host[user % HOSTS] == MODEL_MAX_PER_SOURCE) {
+        model.refused++;
+        return;
+    }
+    model.ends[user][address] = scene.ends[scene.end_count - 1];
+    model.sent[user][address] = 0;
+    model.count++;
+    model.by_host[user % HOSTS]++;
+}
+
+static bool model_user_sends(uint32_t user, uint32_t address)
+{
+    user_sends(user, address);
+    if (!model.ends[user][address])
+        model_begin(user, address);
+    if (!model.ends[user][address])
+        return !end_of(user, address);
+    model.used_ns[user][address] = scene.real.worker.now_ns;
+    return model.ends[user][address] == end_of(user, address) &&
+           model.ends[user][address]->datagrams == ++model.sent[user][address];
+}
+
+static void model_service_sends(uint32_t user, uint32_t address)
+{
+    struct far_end *end = model.ends[user][address];
+
+    if (!end)
+        return;
+    end->end.events->received(&end->end, (const uint8_t *)"y", 1);
+    model.used_ns[user][address] = scene.real.worker.now_ns;
+}
+
+static void model_end_closes(uint32_t user, uint32_t address)
+{
+    struct far_end *end = model.ends[user][address];
+
+    if (!end)
+        return;
+    end->closed = true;
+    end->end.events->closed(&end->end, REASON_TUNNEL_LOST);
+    model_forget(user, address);
+}
+
+/* Exactly those end that were silent for so long. */
+static bool model_time_passes(uint64_t ns)
+{
+    struct worker *worker = &scene.real.worker;
+
+    worker->now_ns += ns;
+    timers_run(&worker->timers, worker->now_ns);
+    for (uint32_t i = 0; i < USERS * ADDRESSES; i++) {
+        uint32_t user = i / ADDRESSES, address = i % ADDRESSES;
+        uint64_t silent_ns = worker->now_ns - model.used_ns[user][address];
+
+        if (!model.ends[user][address])
+            continue;
+        if (model.ends[user][address]->stopped != (silent_ns >= OPTION_SECOND))
+            return false;
+        if (silent_ns >= OPTION_SECOND)
+            model_forget(user, address);
+    }
+    scene_close_stopped();
+    return true;
+}
+
+static bool model_step(void)
+{
+    uint32_t user = (uint32_t)rand() % USERS, address = (uint32_t)rand() % ADDRESSES;
+
+    switch (rand() % 8) {
+    case 0:
+        return model_time_passes((uint64_t)rand() % (300 * OPTION_MS));
+    case 1:
+        model_service_sends(user, address);
+        return true;
+    case 2:
+        model_end_closes(user, address);
+        return true;
+    default:
+        return model_user_sends(user, address);
+    }
+}
+
+TEST(every_history_of_sessions_agrees_with_a_simple_model)
+{
+    srand(6);
+    memset(&model, 0, sizeof(model));
+    check(scene_open(MODEL_MAX, MODEL_MAX_PER_SOURCE));
+    scene.real.worker.now_ns = os_linux.clock_ns(&os_linux);
+    for (int turn = 0; turn < 10000; turn++) {
+        check(model_step());
+        check(scene.sessions.count == model.count);
+    }
+    check(model.refused &&
+          counter_read(&scene.real.counters, COUNTER_LIMIT_UDP_SESSIONS) +
+                  counter_read(&scene.real.counters, COUNTER_LIMIT_SESSIONS_PER_SOURCE) ==
+              model.refused);
+    check(scene.end_count > 1000);
     check(scene_close());
 }
