@@ -5,6 +5,42 @@
 #include "core/mem.h"
 #include "relay/tunnel_link.h"
 
+/* ---- links ---- */
+
+bool tunnel_link_reconnects(const struct tunnel_link *link)
+{
+    return !link->leaving && tunnel_client_reconnects(link->client);
+}
+
+bool tunnel_link_in_use(const struct tunnel_link *link)
+{
+    struct quic_stats stats;
+
+    quic_stats(link->quic, &stats);
+    return stats.streams > 1 || link->sessions.count; /* one is the control stream */
+}
+
+/* Its next probe sees whether it is still in use. */
+void tunnel_link_leave(struct tunnel_link *link, uint64_t until_ns)
+{
+    link->leaving = true;
+    link->leave_ns = until_ns;
+    tunnel_link_drain(link);
+    tunnel_client_settle(link->client);
+}
+
+void tunnel_link_offer(struct tunnel_link *link)
+{
+    struct wire_message message;
+
+    if (!link->control.stream) /* its registration will say it */
+        return;
+    tunnel_dial_offer(link->client, &message);
+    tunnel_link_send(link, &message);
+}
+
+/* ---- the client ---- */
+
 static bool client_make_next(struct tunnel_client *client)
 {
     struct client_share *share = client->options.share;

@@ -47,6 +47,8 @@ void tunnel_fan_out(struct tunnel_link *first)
     struct tunnel_link *const *links = first->group->links;
     uint32_t workers = first->server_workers;
 
+    if (first->leaving)
+        return;
     first->fan_ns = first->asked ? UINT64_MAX : first->client->options.worker->now_ns + FAN_NS;
     for (uint32_t slot = 1; slot < workers && slot < SETTINGS_CONNECTIONS_MAX; slot++)
         if (links[slot])
@@ -60,7 +62,7 @@ void tunnel_fan_want(struct tunnel_link *link, uint32_t worker)
     uint32_t workers = link->server_workers, slot;
     struct tunnel_link *wanted;
 
-    if (worker >= workers)
+    if (worker >= workers || link->leaving)
         return;
     slot = (worker + workers - link->server_worker + link->slot) % workers;
     if (!slot || slot >= SETTINGS_CONNECTIONS_MAX)

@@ -50,16 +50,11 @@ static void link_move(struct tunnel_link *link, enum link_state state)
 
 /* ---- from try to try ---- */
 
-static bool link_reconnects(const struct tunnel_link *link)
-{
-    return !link->leaving && tunnel_client_reconnects(link->client);
-}
-
 static void link_wait(struct tunnel_link *link, uint64_t pause)
 {
     struct worker *worker = tunnel_link_worker(link);
 
-    if (!link_reconnects(link)) {
+    if (!tunnel_link_reconnects(link)) {
         link_move(link, LINK_STOPPED);
         tunnel_client_settle(link->client);
         return;
@@ -75,7 +70,7 @@ static void link_wait(struct tunnel_link *link, uint64_t pause)
 /* A further link waits until the first one, which may be lost as well, wakes it again. */
 static void link_rest(struct tunnel_link *link)
 {
-    if (link_reconnects(link))
+    if (tunnel_link_reconnects(link))
         link_move(link, LINK_RESTING);
     else
         link_wait(link, 0);
@@ -111,7 +106,7 @@ static void link_wake_at(struct tunnel_link *link, uint64_t at_ns)
         link_close(link, WIRE_CODE_NO_MEMORY, wire_code_words(WIRE_CODE_NO_MEMORY));
 }
 
-static void link_send(struct tunnel_link *link, const struct wire_message *message)
+void tunnel_link_send(struct tunnel_link *link, const struct wire_message *message)
 {
     if (tunnel_control_send(&link->control, message) < 0)
         link_close(link, WIRE_CODE_LIMIT, "the control stream is not read");
@@ -153,8 +148,7 @@ static void link_take_registered(struct tunnel_link *link, const struct wire_reg
     link_wake_at(link, worker->now_ns + link->probe_ns);
     if (link->slot)
         return;
-    if (!link->leaving)
-        tunnel_fan_out(link);
+    tunnel_fan_out(link);
     if (link->client->options.registered)
         link->client->options.registered(link->client->options.context);
 }
@@ -182,8 +176,7 @@ static void link_take_other(struct tunnel_link *link, const struct wire_message 
         service_session_open(&link->client->services, &link->sessions, session->id, &session->flow);
         break;
     case WIRE_WANT:
-        if (!link->leaving)
-            tunnel_fan_want(link, message->want.worker);
+        tunnel_fan_want(link, message->want.worker);
         break;
     case WIRE_UDP_CLOSE:
         service_session_close(&link->sessions, session->id, session->code);
@@ -256,15 +249,7 @@ static void link_beat(struct tunnel_link *link)
     if (now - link->control.heard_ns > link->health_timeout_ns)
         link_close(link, WIRE_CODE_HEARTBEAT, wire_code_words(WIRE_CODE_HEARTBEAT));
     else
-        link_send(link, &message);
-}
-
-static bool link_in_use(const struct tunnel_link *link)
-{
-    struct quic_stats stats;
-
-    quic_stats(link->quic, &stats);
-    return stats.streams > 1 || link->sessions.count; /* one is the control stream */
+        tunnel_link_send(link, &message);
 }
 
 /* An idle client learns that its server was restarted only by asking, so it asks often. */
@@ -273,11 +258,11 @@ static void link_probe(struct tunnel_link *link)
     uint64_t now = tunnel_link_worker(link)->now_ns;
 
     service_sessions_expire(&link->sessions);
-    if (link->leaving && (!link_in_use(link) || now >= link->leave_ns)) {
+    if (link->leaving && (!tunnel_link_in_use(link) || now >= link->leave_ns)) {
         link_close(link, WIRE_CODE_SHUTDOWN, "the client has left this server");
         return;
     }
-    if (!link->slot && !link->leaving && now >= link->fan_ns)
+    if (!link->slot && now >= link->fan_ns)
         tunnel_fan_out(link);
     if (now >= link->beat_ns)
         link_beat(link);
@@ -296,7 +281,7 @@ static void link_send_register(struct tunnel_link *link)
     struct wire_message message;
 
     tunnel_dial_register(link, &message);
-    link_send(link, &message);
+    tunnel_link_send(link, &message);
 }
 
 static void link_ready(struct quic_connection *quic)
@@ -388,7 +373,7 @@ static void link_resolved(struct resolve_request *resolve)
 {
     struct tunnel_link *link = container_of(resolve, struct tunnel_link, resolve);
 
-    if (!link_reconnects(link)) {
+    if (!tunnel_link_reconnects(link)) {
         link_wait(link, 0);
     } else if (resolve->error || !resolve->count) {
         tunnel_link_tell_failure(link, REASON_NAME_UNKNOWN, reason_text(REASON_NAME_UNKNOWN));
@@ -487,28 +472,9 @@ void tunnel_link_drain(struct tunnel_link *link)
     struct wire_message message = {.type = WIRE_DRAIN};
 
     if (link->state == LINK_REGISTERED)
-        link_send(link, &message);
+        tunnel_link_send(link, &message);
     else
         tunnel_link_stop(link);
-}
-
-/* Its next probe sees whether it is still in use. */
-void tunnel_link_leave(struct tunnel_link *link, uint64_t until_ns)
-{
-    link->leaving = true;
-    link->leave_ns = until_ns;
-    tunnel_link_drain(link);
-    tunnel_client_settle(link->client);
-}
-
-void tunnel_link_offer(struct tunnel_link *link)
-{
-    struct wire_message message;
-
-    if (link->state != LINK_REGISTERED && link->state != LINK_GREETING)
-        return;
-    tunnel_dial_offer(link->client, &message);
-    link_send(link, &message);
 }
 
 void tunnel_link_stop(struct tunnel_link *link)

@@ -89,10 +89,6 @@ struct tunnel_link *tunnel_link_new(struct tunnel_client *client, struct tunnel_
 void tunnel_link_free(struct tunnel_link *link); /* stopped, or never started */
 void tunnel_link_start(struct tunnel_link *link);
 void tunnel_link_drain(struct tunnel_link *link);
-/* For good: no new connection is made, and this one ends when nothing is open, or its time is over.
- */
-void tunnel_link_leave(struct tunnel_link *link, uint64_t until_ns);
-void tunnel_link_offer(struct tunnel_link *link); /* tells what is offered now */
 void tunnel_link_stop(struct tunnel_link *link);
 bool tunnel_link_is_stopped(const struct tunnel_link *link);
 bool tunnel_link_rests(const struct tunnel_link *link); /* is not wanted now */
@@ -103,6 +99,16 @@ static inline struct worker *tunnel_link_worker(const struct tunnel_link *link)
 {
     return link->client->options.worker;
 }
+
+void tunnel_link_send(struct tunnel_link *link, const struct wire_message *message);
+
+/* ---- tunnel_change.c ---- */
+/* For good: no new connection is made, and this one ends when nothing is open, or its time is over.
+ */
+void tunnel_link_leave(struct tunnel_link *link, uint64_t until_ns);
+void tunnel_link_offer(struct tunnel_link *link); /* tells what is offered now */
+bool tunnel_link_in_use(const struct tunnel_link *link);
+bool tunnel_link_reconnects(const struct tunnel_link *link);
 
 /* ---- tunnel_words.c ---- */
 void tunnel_link_log(struct tunnel_link *link, enum log_level level, const char *event,

@@ -48,7 +48,7 @@ static struct tunnel_peer *peer_of(struct quic_connection *quic)
     return quic_owner(quic);
 }
 
-static void peer_log(struct tunnel_peer *peer, enum log_level level, const char *event,
+void tunnel_peer_log(struct tunnel_peer *peer, enum log_level level, const char *event,
                      enum reason reason, const char *words)
 {
     struct addr addr;
@@ -90,8 +90,8 @@ static void peer_refuse(struct tunnel_peer *peer, enum wire_code code, const cha
     struct wire_message message = {.type = WIRE_REFUSED, .refused = {.code = code}};
 
     counter_add(peer->server->worker->counters, COUNTER_REGISTER_REFUSED, 1);
-    peer_log(peer, LOG_WARN, "tunnel client refused", wire_code_reason(code, REASON_PROTOCOL),
-             words);
+    tunnel_peer_log(peer, LOG_WARN, "tunnel client refused",
+                    wire_code_reason(code, REASON_PROTOCOL), words);
     snprintf(message.refused.text, sizeof(message.refused.text), "%s", words);
     peer_move(peer, PEER_REFUSED);
     peer_send(peer, &message);
@@ -186,7 +186,7 @@ static void peer_registered(struct tunnel_peer *peer)
     peer->used_ns = peer->server->worker->now_ns;
     tunnel_member_attach(peer->ticket.member, peer);
     counter_add(peer->server->worker->counters, COUNTER_REGISTERED, 1);
-    peer_log(peer, LOG_INFO, "tunnel client registered", REASON_DONE, peer->ticket.label);
+    tunnel_peer_log(peer, LOG_INFO, "tunnel client registered", REASON_DONE, peer->ticket.label);
     peer_answer(peer);
     if (peer->state == PEER_REGISTERED)
         peer_wake_in(peer, peer->server->settings->heartbeat_ns);
@@ -226,7 +226,7 @@ static void peer_take_other(struct tunnel_peer *peer, const struct wire_message 
     case WIRE_HEARTBEAT:
         break; /* that it came is what counts */
     case WIRE_DRAIN:
-        peer_log(peer, LOG_INFO, "tunnel client is leaving", REASON_SHUTDOWN, "drain");
+        tunnel_peer_log(peer, LOG_INFO, "tunnel client is leaving", REASON_SHUTDOWN, "drain");
         tunnel_registrar_retire(peer);
         break;
     case WIRE_OFFER:
@@ -251,7 +251,8 @@ static void peer_message(struct tunnel_control *control, const struct wire_messa
 
     if (peer->state == PEER_GREETING && message->type == WIRE_REGISTER)
         peer_take_register(peer, &message->reg);
-    else if (peer->state == PEER_REGISTERED)
+    else if (peer->state == PEER_REGISTERED ||
+             (peer->state == PEER_JOINING && message->type == WIRE_OFFER))
         peer_take_other(peer, message);
     else if (peer->state == PEER_GREETING)
         tunnel_peer_close(peer, WIRE_CODE_PROTOCOL, "a message before REGISTER");
@@ -282,7 +283,8 @@ static void peer_suspected(struct tunnel_watch *watch)
 
     if (!peer->member)
         return;
-    peer_log(peer, LOG_INFO, "tunnel client is suspect", REASON_PEER_TIMEOUT, "does not answer");
+    tunnel_peer_log(peer, LOG_INFO, "tunnel client is suspect", REASON_PEER_TIMEOUT,
+                    "does not answer");
     tunnel_member_suspected(peer->member, true);
 }
 
@@ -362,27 +364,6 @@ void tunnel_peer_drain(struct tunnel_peer *peer)
 
 /* ---- the connection ---- */
 
-static const char *peer_allowed_name(const struct tunnel_peer *peer)
-{
-    const struct identity *identity = quic_peer_identity(peer->quic);
-    const struct text_list *allow = &peer->server->settings->allow;
-    const char *name = NULL;
-
-    for (uint32_t i = 0; identity && !name && i < allow->count; i++)
-        name = identity_match(identity, allow->items[i]);
-    return name;
-}
-
-/* Before its handshake is complete it is nobody yet. */
-void tunnel_peer_judge(struct tunnel_peer *peer)
-{
-    if (peer->state == PEER_HANDSHAKE || peer->closed || peer_allowed_name(peer))
-        return;
-    peer_log(peer, LOG_WARN, "tunnel client is not allowed any more", REASON_NOT_ALLOWED,
-             wire_code_words(WIRE_CODE_NOT_ALLOWED));
-    tunnel_peer_close(peer, WIRE_CODE_NOT_ALLOWED, wire_code_words(WIRE_CODE_NOT_ALLOWED));
-}
-
 static void peer_forbid(struct tunnel_peer *peer)
 {
     snprintf(peer->name, sizeof(peer->name), "%s", identity_name(quic_peer_identity(peer->quic)));
@@ -394,7 +375,7 @@ static void peer_ready(struct quic_connection *quic)
 {
     struct tunnel_peer *peer = peer_of(quic);
     const struct tunnel_settings *settings = peer->server->settings;
-    const char *name = peer_allowed_name(peer);
+    const char *name = tunnel_peer_allowed_name(peer);
 
     if (peer->state != PEER_HANDSHAKE)
         return;
@@ -464,7 +445,7 @@ static void peer_log_end(struct tunnel_peer *peer, const struct quic_closing *cl
 
     if (peer->member && level < LOG_INFO)
         level = LOG_INFO;
-    peer_log(peer, level, peer_end_event(peer, closing->reason), closing->reason, words);
+    tunnel_peer_log(peer, level, peer_end_event(peer, closing->reason), closing->reason, words);
 }
 
 static void peer_closed(struct quic_connection *quic, const struct quic_closing *closing)

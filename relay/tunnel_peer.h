@@ -116,7 +116,8 @@ bool tunnel_peer_accept(struct tunnel_server *server, struct quic_connection *qu
 /* Says why, closes the connection; closed() follows. */
 void tunnel_peer_close(struct tunnel_peer *peer, enum wire_code code, const char *words);
 void tunnel_peer_drain(struct tunnel_peer *peer); /* tells the client that we are leaving */
-void tunnel_peer_judge(struct tunnel_peer *peer); /* closes one that is not allowed any more */
+void tunnel_peer_log(struct tunnel_peer *peer, enum log_level level, const char *event,
+                     enum reason reason, const char *words);
 /* Asks the client for a connection to that worker as well. */
 void tunnel_peer_want(struct tunnel_peer *peer, uint16_t worker);
 
@@ -125,6 +126,11 @@ void tunnel_peer_want(struct tunnel_peer *peer, uint16_t worker);
 void tunnel_peer_joined(struct tunnel_peer *peer);
 void tunnel_peer_left(struct tunnel_peer *peer);
 void tunnel_peer_replaced(struct tunnel_peer *peer);
+
+/* ---- tunnel_judge.c ---- */
+/* The first of its names that the tunnel allows; NULL: none. */
+const char *tunnel_peer_allowed_name(const struct tunnel_peer *peer);
+void tunnel_peer_judge(struct tunnel_peer *peer); /* closes one that is not allowed any more */
 
 /* ---- tunnel_registrar.c ---- */
 /* From the peer's worker; the answer may come before the call returns. */
