@@ -2,15 +2,24 @@
  * a time tries and one that never tells how it went blocks nobody for good. */
 #include "balancer/pool.h"
 
+static uint64_t option_read(const _Atomic uint64_t *option)
+{
+    return atomic_load_explicit(option, memory_order_relaxed);
+}
+
+static uint32_t eject_after(const struct member *member)
+{
+    return atomic_load_explicit(&member->options->eject_after, memory_order_relaxed);
+}
+
 static uint64_t eject_length_ns(const struct member *member)
 {
-    const struct pool_options *options = member->options;
-    uint64_t length_ns = options->eject_ns;
+    uint64_t length_ns = option_read(&member->options->eject_ns);
+    uint64_t max_ns = option_read(&member->options->eject_max_ns);
 
-    for (uint32_t i = atomic_load(&member->ejected); i > 1 && length_ns < options->eject_max_ns;
-         i--)
+    for (uint32_t i = atomic_load(&member->ejected); i > 1 && length_ns < max_ns; i--)
         length_ns *= 2;
-    return length_ns < options->eject_max_ns ? length_ns : options->eject_max_ns;
+    return length_ns < max_ns ? length_ns : max_ns;
 }
 
 bool member_is_out(const struct member *member, uint64_t now_ns)
@@ -43,7 +52,7 @@ static bool reason_is_ours(enum reason reason)
 bool member_failed(struct member *member, struct worker *worker, enum reason reason)
 {
     struct member_load *load = &member->loads[worker->index];
-    uint32_t after = member->options->eject_after;
+    uint32_t after = eject_after(member);
     bool enough;
 
     if (reason_is_ours(reason))
@@ -65,7 +74,7 @@ bool member_failed(struct member *member, struct worker *worker, enum reason rea
 
 bool member_succeeded(struct member *member)
 {
-    if (!member->options->eject_after)
+    if (!eject_after(member))
         return false;
     if (atomic_load_explicit(&member->failed, memory_order_relaxed))
         atomic_store(&member->failed, 0);

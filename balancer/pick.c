@@ -246,7 +246,7 @@ static struct member *table_pick(struct backend_pool *pool, struct pool_table *t
             search.next = &cursor->next[tier];
             if (!search.tier->count)
                 continue;
-            member = search_take(&search, algorithms[pool->options.balance]);
+            member = search_take(&search, algorithms[pool_balance(pool)]);
             if (member)
                 return member;
         }

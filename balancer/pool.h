@@ -35,6 +35,12 @@ struct backend_pool {
     _Atomic uint32_t users;             /* who may pick */
 };
 
+/* Options that may change meanwhile. */
+static inline enum balance pool_balance(const struct backend_pool *pool)
+{
+    return atomic_load_explicit(&pool->options.balance, memory_order_relaxed);
+}
+
 /* ---- member.c ---- */
 int member_enter(struct member *member, const struct pool_options *options) MUST_CHECK;
 void member_leave(struct member *member); /* out of every table: ends when nobody is left */
