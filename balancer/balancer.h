@@ -68,6 +68,8 @@ struct member_ops {
     struct datagram_end *(*open_datagrams)(struct member *member, struct worker *worker,
                                            const struct datagram_request *request,
                                            enum reason *reason);
+    /* A session would have been on this worker, where the member has no place.  May be NULL. */
+    void (*missed)(struct member *member, struct worker *worker);
     /* No pool has it, no session is on it and no worker looks at it any more: free it.  On the
      * pool's owner. */
     void (*unused)(struct member *member);
@@ -93,9 +95,10 @@ struct member {
     /* Set before it is added. */
     const struct member_ops *ops;
     char name[65];
-    enum member_tier tier;
-    uint32_t weight;   /* 0 is 1 */
     uint32_t max_conn; /* 0: no limit */
+    /* Set before it is added, then changed by backend_pool_move alone. */
+    enum member_tier tier;
+    _Atomic uint32_t weight; /* 0 is 1 */
     /* Bits: the workers that it can be opened on at once; 0: any.  The member's own to change. */
     _Atomic uint64_t places;
     /* The member's own to change between FIT and SUSPECT. */
@@ -121,8 +124,8 @@ struct member {
 void member_hold(struct member *member, struct worker *worker);
 void member_drop(struct member *member, struct worker *worker);
 /* What came of an open: so many failures in a row eject it, one success lets it back.  Failures
- * that are our own (no memory, no descriptors) say nothing of it.  True: it is out, or back, just
- * now. */
+ * that are our own (no memory, no descriptors, no address yet) say nothing of it.  True: it is out,
+ * or back, just now. */
 bool member_failed(struct member *member, struct worker *worker, enum reason reason);
 bool member_succeeded(struct member *member);
 static inline bool member_is_at(const struct member *member, uint32_t worker)
@@ -130,6 +133,12 @@ static inline bool member_is_at(const struct member *member, uint32_t worker)
     uint64_t places = atomic_load_explicit(&member->places, memory_order_acquire);
 
     return !places || places >> worker & 1;
+}
+/* It is picked, and not here. */
+static inline void member_missed(struct member *member, struct worker *worker)
+{
+    if (member->ops->missed)
+        member->ops->missed(member, worker);
 }
 static inline struct member_load *member_load(struct member *member, const struct worker *worker)
 {
@@ -181,7 +190,12 @@ struct backend_pool *backend_pool_new(const struct pool_options *options) MUST_C
  * one that picks, and no session may be left. */
 void backend_pool_free(struct backend_pool **pool);
 const char *backend_pool_name(const struct backend_pool *pool);
+bool backend_pool_hashes(const struct backend_pool *pool); /* picks by the user's address */
 int backend_pool_add(struct backend_pool *pool, struct member *member) MUST_CHECK; /* -ENOMEM */
+/* Another tier or weight for one that is in the pool, which keeps all else.  0, or -ENOMEM: it
+ * stays as it was. */
+int backend_pool_move(struct backend_pool *pool, struct member *member, enum member_tier tier,
+                      uint32_t weight) MUST_CHECK;
 /* Never picked again: MEMBER_GONE, and unused() once it has ended.  Never fails. */
 void backend_pool_remove(struct backend_pool *pool, struct member *member);
 uint32_t backend_pool_count(const struct backend_pool *pool);

@@ -45,6 +45,11 @@ const char *backend_pool_name(const struct backend_pool *pool)
     return pool->name;
 }
 
+bool backend_pool_hashes(const struct backend_pool *pool)
+{
+    return pool->options.balance == BALANCE_SOURCE_HASH;
+}
+
 /* ---- tables ---- */
 
 static void table_append(struct pool_table *table, struct member *member)
@@ -59,14 +64,16 @@ static void table_append(struct pool_table *table, struct member *member)
     atomic_store_explicit(&table->members[table->count++], member, memory_order_relaxed);
 }
 
+/* The members of `old` that are of that tier now, in the order they came. */
 static void table_append_tier(struct pool_table *table, struct pool_table *old,
                               enum member_tier tier)
 {
-    uint32_t first = old->tiers[tier].first;
+    for (uint32_t i = 0; i < old->count; i++) {
+        struct member *member = old->members[i];
 
-    for (uint32_t i = first; i < first + old->tiers[tier].count; i++)
-        if (old->members[i])
-            table_append(table, old->members[i]);
+        if (member && member->tier == tier)
+            table_append(table, member);
+    }
 }
 
 static void table_passed(struct grace *grace)
@@ -74,26 +81,55 @@ static void table_passed(struct grace *grace)
     mem_free(container_of(grace, struct pool_table, grace));
 }
 
-int backend_pool_add(struct backend_pool *pool, struct member *member)
+/* Room for the members and `more`. */
+static struct pool_table *table_new(const struct backend_pool *pool, uint32_t more)
+{
+    struct pool_table *table;
+
+    return mem_new(sizeof(*table) + (pool->count + more) * sizeof(table->members[0]));
+}
+
+/* Fills `table` from the present one, with `added` (NULL: nobody) behind those of its tier, and
+ * puts it in its place. */
+static void pool_swap_table(struct backend_pool *pool, struct pool_table *table,
+                            struct member *added)
 {
     struct pool_table *old = atomic_load(&pool->table);
-    struct pool_table *table =
-        mem_new(sizeof(*table) + (pool->count + 1) * sizeof(table->members[0]));
+
+    for (uint32_t tier = 0; tier < TIER_COUNT; tier++) {
+        if (old)
+            table_append_tier(table, old, tier);
+        if (added && tier == added->tier)
+            table_append(table, added);
+    }
+    atomic_store(&pool->table, table);
+    if (old)
+        grace_begin(&old->grace, pool->options.owner, table_passed);
+}
+
+int backend_pool_add(struct backend_pool *pool, struct member *member)
+{
+    struct pool_table *table = table_new(pool, 1);
 
     if (!table || member_enter(member, &pool->options)) {
         mem_free(table);
         return -ENOMEM;
     }
-    for (uint32_t tier = 0; tier < TIER_COUNT; tier++) {
-        if (old)
-            table_append_tier(table, old, tier);
-        if (tier == member->tier)
-            table_append(table, member);
-    }
+    pool_swap_table(pool, table, member);
     atomic_fetch_add(&pool->count, 1);
-    atomic_store(&pool->table, table);
-    if (old)
-        grace_begin(&old->grace, pool->options.owner, table_passed);
+    return 0;
+}
+
+int backend_pool_move(struct backend_pool *pool, struct member *member, enum member_tier tier,
+                      uint32_t weight)
+{
+    struct pool_table *table = table_new(pool, 0);
+
+    if (!table)
+        return -ENOMEM;
+    member->tier = tier;
+    atomic_store_explicit(&member->weight, weight, memory_order_relaxed);
+    pool_swap_table(pool, table, NULL);
     return 0;
 }
 

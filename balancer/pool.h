@@ -41,7 +41,9 @@ void member_leave(struct member *member); /* out of every table: ends when nobod
 bool member_take(struct member *member, struct worker *worker);
 static inline uint32_t member_weight(const struct member *member)
 {
-    return member->weight ? member->weight : 1;
+    uint32_t weight = atomic_load_explicit(&member->weight, memory_order_relaxed);
+
+    return weight ? weight : 1;
 }
 static inline uint64_t pool_mix(uint64_t x)
 {

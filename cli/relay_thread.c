@@ -49,6 +49,7 @@ static void thread_begins(struct mail *mail)
     thread->begun = true;
     if (relay_start(thread->relay, thread->error, sizeof thread->error)) {
         thread->failed = true;
+        thread_tell(thread, THREAD_FAILING);
         relay_stop(thread->relay);
     } else {
         thread_tell(thread, THREAD_STARTED);

@@ -25,6 +25,7 @@ enum {
     THREAD_DRAINED = 1 << 3,    /* nothing is left that draining waits for */
     THREAD_STOPPED = 1 << 4,    /* the relay has ended */
     THREAD_ENDED = 1 << 5,      /* error and failed are set */
+    THREAD_FAILING = 1 << 6,    /* it could not start, and stops when the others do */
 };
 
 /* What a thread is asked to do, each once. */

@@ -160,7 +160,8 @@ uint32_t team_news(struct team *team)
     if (read(team->event_fd, &count, sizeof count) < 0)
         count = 0; /* nothing new */
     all = team_look(team, &any);
-    if (any & (THREAD_STOPPED | THREAD_ENDED) || (team->draining && all & THREAD_DRAINED))
+    if (any & (THREAD_STOPPED | THREAD_ENDED | THREAD_FAILING) ||
+        (team->draining && all & THREAD_DRAINED))
         team->stopping = true;
     if (all & THREAD_OPENED && !team->stopping)
         team_order(team, THREAD_BEGIN);

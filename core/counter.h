@@ -22,6 +22,7 @@
     ROW(LIMIT_MAX_CONN,            "picks that passed over a server: its max_conn reached")        \
     ROW(EJECTIONS,                 "servers ejected, or for longer, for failing in a row")         \
     ROW(EJECTIONS_ENDED,           "ejected servers that came back")                               \
+    ROW(NAMES_FAILED,              "names of servers that could not be resolved, each time")       \
     ROW(BYTES_IN,                  "bytes from users")                                             \
     ROW(BYTES_OUT,                 "bytes to users")                                               \
     ROW(SPLICES_ENTERED,           "directions of connections that moved to splice")               \
@@ -63,6 +64,7 @@
     ROW(RECONNECTS,                "tunnel connections tried again")                               \
     ROW(HANDED_DATAGRAMS,          "QUIC datagrams handed to the worker that they were for")            \
     ROW(LIMIT_HANDED,              "datagrams dropped: the other worker has too many of ours")       \
+    ROW(CARRIED_DATAGRAMS,         "UDP datagrams carried to and from the worker that has their tunnel") \
     ROW(HANDED_CONNECTIONS,        "connections handed to the worker that has their tunnel")         \
     ROW(ADMIN_REQUESTS,            "admin requests answered")                                      \
     ROW(ADMIN_INVALID,             "admin requests that were not understood")                      \

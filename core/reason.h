@@ -20,6 +20,7 @@
     ROW(HALF_CLOSE_TIMEOUT, LOG_DEBUG, "half closed for too long")                                 \
     ROW(PEER_TIMEOUT,       LOG_INFO,  "nothing heard from the peer")                              \
     ROW(HANDSHAKE_TIMEOUT,  LOG_INFO,  "the handshake took too long")                              \
+    ROW(NOT_A_HANDSHAKE,    LOG_DEBUG, "what came first is no handshake")                          \
     ROW(HEARTBEAT_TIMEOUT,  LOG_WARN,  "no heartbeat answered in time")                            \
     ROW(TLS_FAILED,         LOG_WARN,  "the TLS handshake failed")                                 \
     ROW(CERTIFICATE,        LOG_WARN,  "the certificate was not accepted")                         \
@@ -43,6 +44,7 @@
     ROW(NO_DESCRIPTORS,     LOG_ERROR, "out of descriptors")                                       \
     ROW(SYSTEM,             LOG_ERROR, "the system refused")                                       \
     ROW(NAME_UNKNOWN,       LOG_WARN,  "the host name could not be resolved")                      \
+    ROW(NAME_PENDING,       LOG_INFO,  "the host name is still being resolved")                    \
     ROW(DRAINED,            LOG_INFO,  "still open when the drain time ended")                     \
     ROW(SHUTDOWN,           LOG_INFO,  "shutting down")                                            \
     ROW(ABANDONED,          LOG_DEBUG, "given up for another member")

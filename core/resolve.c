@@ -10,8 +10,9 @@
 #include <unistd.h>
 
 #include "core/mem.h"
+#include "core/text.h"
 
-enum { TRY_MS = 2000, TRIES = 2, LIMIT_MS = 10000 };
+enum { TRY_MS = 2000, TRIES = 2, LIMIT_MS = 10000, KEEP_S = 1 };
 struct resolver_socket {
     int fd;
     short events; /* for poll */
@@ -131,16 +132,79 @@ static void lookup_done(void *argument, int status, int timeouts, struct ares_ad
     mem_free(lookup);
 }
 
+/* False: it is no SRV record, or says that the service is not to be had there. */
+static bool srv_record_read(struct srv_record *record, const ares_dns_rr_t *row)
+{
+    const char *host;
+    size_t length;
+
+    if (ares_dns_rr_get_type(row) != ARES_REC_TYPE_SRV)
+        return false;
+    host = ares_dns_rr_get_str(row, ARES_RR_SRV_TARGET);
+    length = host ? strlen(host) : 0;
+    if (length && host[length - 1] == '.')
+        length--;
+    if (!length || length >= sizeof(record->host))
+        return false;
+    text_lower(record->host, length + 1, host);
+    record->port = ares_dns_rr_get_u16(row, ARES_RR_SRV_PORT);
+    record->priority = ares_dns_rr_get_u16(row, ARES_RR_SRV_PRIORITY);
+    record->weight = ares_dns_rr_get_u16(row, ARES_RR_SRV_WEIGHT);
+    return record->port;
+}
+
+static int request_take_records(struct resolve_request *request, const ares_dns_record_t *answer)
+{
+    size_t rows = ares_dns_record_rr_cnt(answer, ARES_SECTION_ANSWER);
+
+    request->ttl_s = UINT32_MAX;
+    request->records = rows ? mem_new(rows * sizeof(struct srv_record)) : NULL;
+    if (rows && !request->records)
+        return -ENOMEM;
+    for (size_t i = 0; i < rows; i++) {
+        const ares_dns_rr_t *row = ares_dns_record_rr_get_const(answer, ARES_SECTION_ANSWER, i);
+        uint32_t ttl_s = ares_dns_rr_get_ttl(row);
+
+        if (!srv_record_read(&request->records[request->count], row))
+            continue;
+        request->count++;
+        if (ttl_s < request->ttl_s)
+            request->ttl_s = ttl_s;
+    }
+    if (request->count)
+        return 0;
+    mem_free(request->records);
+    request->records = NULL;
+    return -ENOENT;
+}
+
+static void lookup_records_done(void *argument, ares_status_t status, size_t timeouts,
+                                const ares_dns_record_t *answer)
+{
+    struct lookup *lookup = argument;
+    int error = errno_of_ares((int)status);
+
+    if (lookup->request) {
+        if (!error)
+            error = request_take_records(lookup->request, answer);
+        lookup_answer(lookup, error);
+    }
+    mem_free(lookup);
+}
+
 static void resolver_expire(struct ares_resolver *ares)
 {
     uint64_t now = list_empty(&ares->lookups) ? 0 : clock_ms();
+    struct list *next;
 
-    while (!list_empty(&ares->lookups)) {
-        struct lookup *lookup = container_of(ares->lookups.next, struct lookup, link);
+    for (struct list *link = ares->lookups.next; link != &ares->lookups; link = next) {
+        struct lookup *lookup = container_of(link, struct lookup, link);
 
-        if (lookup->deadline_ms > now)
-            break;
-        lookup_answer(lookup, -ETIMEDOUT);
+        next = link->next;
+        if (lookup->deadline_ms <= now)
+            lookup_answer(lookup, -ETIMEDOUT);
+        else if (atomic_load(&lookup->request->given_up))
+            lookup_answer(lookup, -EAGAIN);
     }
 }
 
@@ -148,7 +212,7 @@ static void resolver_expire(struct ares_resolver *ares)
 
 static bool request_answer_numeric(struct resolve_request *request)
 {
-    if (addr_from_host(&request->addrs[0], request->host, request->port))
+    if (request->srv || addr_from_host(&request->addrs[0], request->host, request->port))
         return false;
     request->count = 1;
     request->ttl_s = UINT32_MAX;
@@ -162,9 +226,6 @@ static void resolver_ask(struct resolver *resolver, struct resolve_request *requ
     struct ares_resolver *ares = ares_of(resolver);
     struct resolve_request *before = atomic_load_explicit(&ares->asked, memory_order_relaxed);
 
-    request->resolver = resolver;
-    request->count = 0;
-    request->ttl_s = 0;
     if (request_answer_numeric(request))
         return;
     do {
@@ -172,6 +233,11 @@ static void resolver_ask(struct resolver *resolver, struct resolve_request *requ
     } while (!atomic_compare_exchange_weak(&ares->asked, &before, request));
     if (!before) /* the request may be answered and gone by now */
         eventfd_write(ares->wake_fd, 1);
+}
+
+static void resolver_hurry(struct resolver *resolver)
+{
+    eventfd_write(ares_of(resolver)->wake_fd, 1);
 }
 
 /* Takes all that were asked, oldest first. */
@@ -202,7 +268,11 @@ static void resolver_start(struct ares_resolver *ares, struct resolve_request *r
     lookup->request = request;
     lookup->deadline_ms = clock_ms() + ares->limit_ms;
     list_append(&ares->lookups, &lookup->link);
-    ares_getaddrinfo(ares->channel, request->host, NULL, &hints, lookup_done, lookup);
+    if (request->srv)
+        ares_query_dnsrec(ares->channel, request->host, ARES_CLASS_IN, ARES_REC_TYPE_SRV,
+                          lookup_records_done, lookup, NULL);
+    else
+        ares_getaddrinfo(ares->channel, request->host, NULL, &hints, lookup_done, lookup);
 }
 
 static bool resolver_file_changed(struct ares_resolver *ares)
@@ -321,7 +391,9 @@ void resolver_ready(struct resolver *resolver, const struct pollfd *fds, uint32_
 
 /* ---- life ---- */
 
-/* c-ares keeps the system's allocator, not core/mem: 1.34.9 crashes on some failed allocations. */
+/* c-ares keeps the system's allocator, not core/mem: 1.34.9 crashes on some failed allocations.  It
+ * keeps answers for a moment, in which all workers ask for the same, and not for their whole TTL:
+ * who asks again, wants to know. */
 static int resolver_open_channel(struct ares_resolver *ares, const struct resolver_options *options)
 {
     const char *hosts_file = options->hosts_file ? options->hosts_file : "/etc/hosts";
@@ -332,10 +404,12 @@ static int resolver_open_channel(struct ares_resolver *ares, const struct resolv
         .sock_state_cb_data = ares,
         .resolvconf_path = (char *)(uintptr_t)ares->resolv_conf, /* c-ares only reads them */
         .hosts_path = (char *)(uintptr_t)hosts_file,
+        .qcache_max_ttl = KEEP_S,
     };
-    int status = ares_init_options(&ares->channel, &settings,
-                                   ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB |
-                                       ARES_OPT_RESOLVCONF | ARES_OPT_HOSTS_FILE);
+    int status =
+        ares_init_options(&ares->channel, &settings,
+                          ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB |
+                              ARES_OPT_RESOLVCONF | ARES_OPT_HOSTS_FILE | ARES_OPT_QUERY_CACHE);
 
     if (status == ARES_SUCCESS)
         return 0;
@@ -360,6 +434,7 @@ struct resolver *resolver_open_with(const struct resolver_options *options, int 
     if (!ares)
         return NULL;
     ares->resolver.ask = resolver_ask;
+    ares->resolver.hurry = resolver_hurry;
     ares->limit_ms = options->limit_ms ? options->limit_ms : LIMIT_MS;
     list_init(&ares->lookups);
     ares->resolv_conf = options->resolv_conf ? options->resolv_conf : "/etc/resolv.conf";

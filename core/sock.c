@@ -77,6 +77,7 @@ void sock_tcp_tune(struct os *os, int fd, const struct tcp_options *options)
     int seconds = (int)options->keepalive_s;
 
     set_int(os, fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    set_int(os, fd, SOL_SOCKET, SO_OOBINLINE, 1); /* else an urgent byte would be lost */
     if (options->congestion[0])
         os->set_option(os, fd, IPPROTO_TCP, TCP_CONGESTION, options->congestion,
                        (socklen_t)strlen(options->congestion));

@@ -78,6 +78,7 @@ static int stream_acknowledged(ngtcp2_conn *native, int64_t id, uint64_t offset,
     struct quic_connection *connection = user;
 
     path_acknowledged(&connection->path, connection->worker->now_ns);
+    ahead_acknowledged(&connection->ahead, length);
     quic_end_acknowledged(stream, length);
     return 0;
 }

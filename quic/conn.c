@@ -41,7 +41,7 @@ static const struct verdict {
     {NGTCP2_ERR_NOMEM,                    REASON_NO_MEMORY,         false},
     {NGTCP2_ERR_HANDSHAKE_TIMEOUT,        REASON_HANDSHAKE_TIMEOUT, true },
     {NGTCP2_ERR_IDLE_CLOSE,               REASON_IDLE_TIMEOUT,      true },
-    {NGTCP2_ERR_DROP_CONN,                REASON_PROTOCOL,          true },
+    {NGTCP2_ERR_DROP_CONN,                REASON_NOT_A_HANDSHAKE,   true },
     {NGTCP2_ERR_RETRY,                    REASON_PROTOCOL,          true },
     {NGTCP2_ERR_DRAINING,                 REASON_PEER_CLOSED,       true },
     {NGTCP2_ERR_CLOSING,                  REASON_PEER_CLOSED,       true },
@@ -179,7 +179,7 @@ static void connection_set_timer(struct quic_connection *connection)
 }
 
 /* ngtcp2 drops what it cannot decrypt without a word; its counts tell. */
-static void connection_count_packets(struct quic_connection *connection)
+static void connection_take_stock(struct quic_connection *connection)
 {
     ngtcp2_conn_info info;
 
@@ -191,6 +191,8 @@ static void connection_count_packets(struct quic_connection *connection)
                 info.pkt_discarded - connection->packets_discarded);
     connection->packets_heard = info.pkt_recv;
     connection->packets_discarded = info.pkt_discarded;
+    ahead_turn(&connection->ahead, &info, connection->config.connection_window_max,
+               connection->worker->now_ns);
 }
 
 /* Nothing of the kernel's is left. */
@@ -239,7 +241,7 @@ void connection_turn(struct task *task)
         return;
     }
     if (connection->was_read)
-        connection_count_packets(connection);
+        connection_take_stock(connection);
     connection_tell(connection);
     if (connection_alive(connection))
         connection_write(connection);

@@ -14,6 +14,7 @@
 
 #include <ngtcp2/ngtcp2.h>
 
+#include "quic/ahead.h"
 #include "quic/datagram.h"
 #include "quic/endpoint.h"
 #include "quic/handshake.h"
@@ -63,6 +64,7 @@ struct quic_connection {
     struct list news;    /* streams with something to tell */
     uint32_t stream_count;
     struct window_growth growth;
+    struct ahead ahead;
     struct datagram_queue datagrams;
     /* The end. */
     struct quic_closing closing;

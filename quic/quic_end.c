@@ -69,6 +69,12 @@ static struct quic_end *quic_end_new(struct quic_connection *connection)
     return end;
 }
 
+static void quic_end_set_lent(struct quic_end *end, uint64_t lent)
+{
+    ahead_lend(&end->connection->ahead, end->lent, lent);
+    end->lent = lent;
+}
+
 static void quic_end_forget(struct quic_end *end)
 {
     if (!end->connection)
@@ -77,6 +83,7 @@ static void quic_end_forget(struct quic_end *end)
     list_remove(&end->ready_link);
     list_remove(&end->news_link);
     window_end(&end->window, &end->connection->growth);
+    quic_end_set_lent(end, 0);
     end->connection->stream_count--;
     end->connection = NULL;
 }
@@ -173,6 +180,8 @@ static void quic_end_write(struct stream *stream, struct piece *piece)
         piece_free(piece);
         return;
     }
+    end->undrained += piece->length;
+    end->unsent_length += piece->length;
     if (quic_end_pack(end, piece)) {
         piece_free(piece);
     } else {
@@ -271,6 +280,18 @@ void quic_stream_hold(struct stream *stream, struct piece *rest, uint64_t prefac
     quic_end_consumed(stream, preface);
 }
 
+/* Of what is under way so much need not be counted as there is room for. */
+static uint64_t quic_end_ahead(const struct quic_end *end)
+{
+    const struct quic_connection *connection = end->connection;
+    uint64_t flight = end->out.length - end->unsent_length;
+    uint64_t room = ahead_room(&connection->ahead, end->lent);
+
+    if (room > connection->config.stream_window_max)
+        room = connection->config.stream_window_max;
+    return flight < room ? flight : room;
+}
+
 /* ---- the write loop's side ---- */
 
 void quic_end_load(const struct quic_end *end, uint64_t enough, struct quic_end_load *load)
@@ -293,6 +314,7 @@ void quic_end_load(const struct quic_end *end, uint64_t enough, struct quic_end_
 void quic_end_sent(struct quic_end *end, const struct quic_end_load *load, uint64_t length)
 {
     end->turn_bytes += (uint32_t)length;
+    end->unsent_length -= length;
     if (load->finish && length == load->length)
         end->finish_sent = true;
     while (end->unsent) {
@@ -306,6 +328,8 @@ void quic_end_sent(struct quic_end *end, const struct quic_end_load *load, uint6
         end->unsent = end->unsent->next;
         end->unsent_at = end->unsent ? end->unsent->start : 0;
     }
+    if (end->lent < quic_end_ahead(end))
+        quic_end_note(end);
     if (!quic_end_has_load(end)) {
         list_remove(&end->ready_link);
     } else if (end->turn_bytes >= QUIC_END_TURN) {
@@ -345,7 +369,6 @@ void quic_end_acknowledged(struct quic_end *end, uint64_t length)
 {
     queue_skip(&end->out, length);
     end->acknowledged |= length > 0;
-    end->acked += length;
     if (length && !end->over)
         quic_end_note(end);
 }
@@ -372,7 +395,7 @@ void quic_end_native_closed(struct quic_end *end)
         quic_end_over(end, REASON_DONE, false);
     end->native = false;
     end->unsent = NULL;
-    end->acked += end->out.length;
+    end->unsent_length = 0;
     queue_clear(&end->out);
     quic_end_free_unused(end);
 }
@@ -384,13 +407,20 @@ static bool quic_end_tells(const struct quic_end *end)
     return end->started && !end->aborted && !end->closed;
 }
 
+static void quic_end_tell_drained(struct quic_end *end)
+{
+    uint64_t counts = end->out.length - quic_end_ahead(end);
+    uint64_t drained = end->undrained > counts ? end->undrained - counts : 0;
+
+    end->undrained -= drained;
+    quic_end_set_lent(end, end->out.length - end->undrained);
+    if (drained)
+        stream_drained(&end->stream, drained);
+}
+
 static void quic_end_tell_bytes(struct quic_end *end)
 {
-    uint64_t acked = end->acked;
-
-    end->acked = 0;
-    if (acked)
-        stream_drained(&end->stream, acked);
+    quic_end_tell_drained(end);
     while (quic_end_tells(end) && !queue_empty(&end->in))
         end->stream.events->received(&end->stream, queue_pop(&end->in));
     if (quic_end_tells(end) && end->in_finished && !end->in_told) {

@@ -5,32 +5,12 @@
 #include <string.h>
 
 #include "core/mem.h"
-#include "relay/server_member.h"
 
-static int crew_make_pool(struct crew *crew, const struct backend_settings *backend,
-                          struct backend_pool **pool)
+static int crew_make_pool(struct crew *crew, uint32_t index)
 {
-    *pool = backend_pool_new(&(struct pool_options){.name = backend->name,
-                                                    .balance = backend->balance,
-                                                    .owner = crew->by_index[0],
-                                                    .workers = crew->workers,
-                                                    .eject_after = backend->eject_after,
-                                                    .eject_ns = backend->eject_ns,
-                                                    .eject_max_ns = backend->eject_max_ns});
-    if (!*pool)
-        return -ENOMEM;
-    for (uint32_t i = 0; i < backend->server_count; i++) {
-        struct member *member =
-            server_member_new(crew->by_index, crew->workers, backend, &backend->servers[i]);
-
-        if (!member)
-            return -ENOMEM;
-        if (backend_pool_add(*pool, member)) {
-            member->ops->unused(member);
-            return -ENOMEM;
-        }
-    }
-    return 0;
+    crew->pools[index] =
+        server_pool_new(&crew->settings->backends[index], crew->by_index, crew->workers);
+    return crew->pools[index] ? 0 : -ENOMEM;
 }
 
 static int crew_make(struct crew *crew)
@@ -40,12 +20,12 @@ static int crew_make(struct crew *crew)
 
     crew->listeners = mem_new((settings->listener_count + 1) * sizeof(struct listener_share));
     crew->tunnels = mem_new((settings->tunnel_count + 1) * sizeof(struct tunnel_share));
-    crew->pools = mem_new((settings->backend_count + 1) * sizeof(struct backend_pool *));
+    crew->pools = mem_new((settings->backend_count + 1) * sizeof(struct server_pool *));
     if (!crew->listeners || !crew->tunnels || !crew->pools)
         return -ENOMEM;
     rc = client_share_open(&crew->client, crew->os, &settings->client, crew->workers);
     for (uint32_t i = 0; !rc && i < settings->backend_count; i++)
-        rc = crew_make_pool(crew, &settings->backends[i], &crew->pools[i]);
+        rc = crew_make_pool(crew, i);
     return rc;
 }
 
@@ -98,7 +78,7 @@ void crew_free(struct crew **handle)
     for (uint32_t i = 0; crew->tunnels && i < crew->settings->tunnel_count; i++)
         tunnel_share_close(&crew->tunnels[i]);
     for (uint32_t i = 0; crew->pools && i < crew->settings->backend_count; i++)
-        backend_pool_free(&crew->pools[i]);
+        server_pool_free(&crew->pools[i]);
     client_share_close(&crew->client);
     mem_free(crew->listeners);
     mem_free(crew->tunnels);

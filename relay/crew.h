@@ -10,6 +10,7 @@
 #include "relay/bindings.h"
 #include "relay/listener.h"
 #include "relay/relay.h"
+#include "relay/server_pool.h"
 #include "relay/tunnel_client.h"
 #include "relay/tunnel_server.h"
 
@@ -20,7 +21,7 @@ struct crew {
     struct worker *by_index[SETTINGS_WORKERS_MAX];
     struct listener_share *listeners; /* by settings->listeners */
     struct tunnel_share *tunnels;     /* by settings->tunnels */
-    struct backend_pool **pools;      /* by settings->backends */
+    struct server_pool **pools;       /* by settings->backends */
     struct client_share client;       /* the [client]'s tunnels */
 };
 

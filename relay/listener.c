@@ -121,18 +121,18 @@ static int listener_init_datagrams(struct listener *listener)
         .gate = &listener->gate,
         .next_id = &listener->next_id,
         .id_step = listener->options.share->bindings.workers,
-        .open = &listener->options.share->udp_sessions,
+        .sources = listener->options.share->udp,
         .listener = settings->name,
         .service = settings->service,
         .timeout_ns = settings->udp_timeout_ns,
-        .max = settings->udp_sessions,
-        .max_per_source = settings->udp_sessions_per_source,
+        .limits = {settings->udp_sessions, settings->udp_sessions_per_source},
         .retries = listener->options.retries,
         .traffic = &listener->traffic,
         .idle = listener_datagrams_idle,
         .context = listener,
         .emptied = listener_datagrams_emptied,
-        .emptied_context = listener};
+        .emptied_context = listener
+    };
     int error;
 
     if (!(settings->protocol & PROTOCOL_UDP))

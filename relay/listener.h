@@ -11,15 +11,16 @@
 #include "relay/bindings.h"
 #include "relay/rate_table.h"
 #include "relay/settings.h"
+#include "relay/udp_source.h"
 
 struct listener;
 struct status_listener;
 /* What the listeners of all workers that stand for one [listener] share. */
 struct listener_share {
     struct bindings bindings;
-    _Atomic uint32_t connections;  /* of all workers; counted where max_connections is set */
-    _Atomic uint32_t udp_sessions; /* of all workers */
-    struct rate_table *rates;      /* NULL: no rate_limit */
+    _Atomic uint32_t connections; /* of all workers; counted where max_connections is set */
+    struct rate_table *rates;     /* NULL: no rate_limit */
+    struct udp_sources *udp;      /* NULL: no UDP */
     struct listener *by_worker[SETTINGS_WORKERS_MAX]; /* set by new, constant while any runs */
 };
 

@@ -16,25 +16,44 @@ static int share_make_rates(struct listener_share *share, struct os *os,
     return share->rates ? 0 : -ENOMEM;
 }
 
+static int share_make_sources(struct listener_share *share, struct os *os,
+                              const struct listener_settings *settings)
+{
+    uint64_t seed;
+
+    if (!(settings->protocol & PROTOCOL_UDP))
+        return 0;
+    os->random(os, &seed, sizeof(seed));
+    share->udp = udp_sources_new(seed);
+    return share->udp ? 0 : -ENOMEM;
+}
+
+static void share_free_counts(struct listener_share *share)
+{
+    rate_table_free(&share->rates);
+    udp_sources_free(&share->udp);
+}
+
 int listener_share_open(struct listener_share *share, struct os *os,
                         const struct listener_settings *settings, uint32_t workers, char *error,
                         size_t error_size)
 {
     int rc = share_make_rates(share, os, settings);
 
-    if (rc) {
+    if (!rc)
+        rc = share_make_sources(share, os, settings);
+    if (rc)
         snprintf(error, error_size, "listener %s: %s", settings->name,
                  reason_text(REASON_NO_MEMORY));
-        return rc;
-    }
-    rc = bindings_open(&share->bindings, os, settings, workers, error, error_size);
+    else
+        rc = bindings_open(&share->bindings, os, settings, workers, error, error_size);
     if (rc)
-        rate_table_free(&share->rates);
+        share_free_counts(share);
     return rc;
 }
 
 void listener_share_close(struct listener_share *share)
 {
     bindings_close(&share->bindings);
-    rate_table_free(&share->rates);
+    share_free_counts(share);
 }

@@ -197,6 +197,7 @@ void listener_session_left(void *context, struct session *session, struct sessio
                               .picked = luggage->picked,
                               .before = session->carried};
     counter_add(worker->counters, COUNTER_HANDED_CONNECTIONS, 1);
+    member_missed(handed->picked, worker);
     worker_post(handed->to->options.worker, &handed->mail);
 }
 
@@ -236,6 +237,7 @@ static void listener_settle_user(struct listener *listener, int fd)
         listener_begin(listener, fd, picked);
         return;
     }
+    member_missed(picked, worker);
     listener_hand(listener, listener_place(listener, picked), fd, picked);
 }
 

@@ -7,7 +7,6 @@
 #include "core/mem.h"
 #include "core/state.h"
 #include "relay/crew.h"
-#include "relay/server_member.h"
 #include "relay/tunnel_client.h"
 #include "relay/tunnel_server.h"
 
@@ -17,7 +16,7 @@ enum relay_state {
     RELAY_DRAINING,
     RELAY_STOPPING_USERS,   /* listeners and the client end */
     RELAY_STOPPING_TUNNELS, /* then the tunnel servers, whose members nobody uses any more */
-    RELAY_STOPPING_SERVERS, /* then the server members, whose names may be being resolved */
+    RELAY_STOPPING_SERVERS, /* then, for all workers, the servers */
     RELAY_ENDED,
     RELAY_STATE_COUNT
 };
@@ -94,17 +93,17 @@ static void relay_stop_tunnels(struct relay *relay)
     relay_part_done(relay);
 }
 
+static bool relay_owns_servers(const struct relay *relay)
+{
+    return relay->options.worker->index == 0;
+}
+
 static void relay_stop_servers(struct relay *relay)
 {
     relay->pending = 1;
-    for (uint32_t i = 0; i < relay->settings->backend_count; i++) {
-        const struct backend_pool *pool = relay->options.crew->pools[i];
-
-        for (uint32_t m = 0; m < backend_pool_count(pool); m++) {
-            relay->pending++;
-            server_member_stop(backend_pool_member(pool, m), relay->options.worker, relay_part_done,
-                               relay);
-        }
+    for (uint32_t i = 0; relay_owns_servers(relay) && i < relay->settings->backend_count; i++) {
+        relay->pending++;
+        server_pool_stop(relay->options.crew->pools[i], relay_part_done, relay);
     }
     relay_part_done(relay);
 }
@@ -198,7 +197,7 @@ static int relay_find_backend(struct relay *relay, struct listener_options *opti
 
     for (uint32_t i = 0; i < settings->backend_count; i++)
         if (!strcmp(settings->backends[i].name, name)) {
-            options->pool = relay->options.crew->pools[i];
+            options->pool = server_pool_members(relay->options.crew->pools[i]);
             options->connect_timeout_ns = settings->backends[i].connect_timeout_ns;
             options->retries = settings->backends[i].retries;
             return 0;
@@ -289,10 +288,8 @@ int relay_start(struct relay *relay, char *error, size_t error_size)
     int failed = 0;
 
     state_move(&relay_states, &relay->state, RELAY_RUNNING);
-    for (uint32_t i = 0; i < settings->backend_count; i++)
-        for (uint32_t m = 0; m < backend_pool_count(relay->options.crew->pools[i]); m++)
-            server_member_start(backend_pool_member(relay->options.crew->pools[i], m),
-                                relay->options.worker);
+    for (uint32_t i = 0; relay_owns_servers(relay) && i < settings->backend_count; i++)
+        server_pool_start(relay->options.crew->pools[i]);
     for (uint32_t i = 0; !failed && i < settings->tunnel_count; i++)
         failed = tunnel_server_start(relay->tunnels[i], error, error_size);
     for (uint32_t i = 0; !failed && i < settings->listener_count; i++)
@@ -394,8 +391,8 @@ int relay_status(const struct relay *relay, struct status *status)
         listener_status(relay->listeners[i], listener);
     }
     for (uint32_t i = 0; !rc && i < settings->backend_count; i++)
-        rc = relay_status_backend(relay, relay->options.crew->pools[i], settings->backends[i].name,
-                                  false, status);
+        rc = relay_status_backend(relay, server_pool_members(relay->options.crew->pools[i]),
+                                  settings->backends[i].name, false, status);
     for (uint32_t i = 0; !rc && i < settings->tunnel_count; i++)
         rc = relay_status_tunnel(relay, i, status);
     if (!rc && relay->client)

@@ -1,41 +1,13 @@
-#include "relay/server_member.h"
-
+/* A server is opened: by a TCP connect, or by a connected UDP socket. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "core/mem.h"
-#include "core/resolve.h"
 #include "core/tcp_end.h"
 #include "core/udp_end.h"
 #include "relay/proxy_datagram.h"
 #include "relay/proxy_send.h"
-
-enum { RESOLVE_AGAIN_MIN_S = 5 };
-
-/* What one worker knows of the server; its own. */
-struct server_site {
-    struct server_member *server;
-    struct worker *worker;
-    /* What the name stands for. */
-    struct addr addrs[RESOLVE_MAX];
-    uint32_t addr_count, addr_next;
-    uint64_t resolved_ns, ttl_ns;
-    bool asked;
-    struct resolve_request resolve;
-    struct list waiting; /* opens that wait for the first answer */
-    /* The end. */
-    server_member_fn *stopped; /* NULL: still wanted, or told */
-    void *context;
-    bool stopping;
-};
-
-struct server_member {
-    struct member member;
-    const struct backend_settings *backend;
-    const struct backend_server *server;
-    struct server_site sites[]; /* by worker */
-};
+#include "relay/server_parts.h"
 
 struct server_open {
     struct server_site *site; /* of the worker whose ring it is opened on */
@@ -49,41 +21,12 @@ struct server_open {
     bool connecting, cancelled;
 };
 
-static struct server_member *server_member_of(struct member *member)
-{
-    return container_of(member, struct server_member, member);
-}
-
-static struct server_site *server_site_of(struct member *member, const struct worker *worker)
-{
-    return &server_member_of(member)->sites[worker->index];
-}
-
-static void server_site_settle(struct server_site *site)
-{
-    server_member_fn *stopped = site->stopped;
-
-    if (!stopped || site->asked)
-        return;
-    site->stopped = NULL;
-    stopped(site->context);
-}
-
-static void server_site_ask(struct server_site *site);
-
-static bool server_site_is_stale(const struct server_site *site)
-{
-    if (site->server->server->host.addr.length)
-        return false;
-    return !site->resolved_ns || site->worker->now_ns - site->resolved_ns > site->ttl_ns;
-}
-
 /* Where to go now; a server without a port keeps the user's. */
 static struct addr server_site_addr(const struct server_site *site, uint16_t port)
 {
     struct addr addr = site->addrs[site->addr_next];
 
-    if (!site->server->server->host.port)
+    if (!site->server->server.host.port)
         addr_set_port(&addr, port);
     return addr;
 }
@@ -136,8 +79,7 @@ static bool server_open_goes_on(struct server_open *open)
         server_open_connect(open);
         return true;
     }
-    if (server_site_is_stale(site))
-        server_site_ask(site);
+    server_site_refresh(site);
     return false;
 }
 
@@ -217,51 +159,11 @@ static void server_open_connect(struct server_open *open)
                       server_open_connected);
 }
 
-/* ---- names ---- */
-
-static void server_site_take_answer(struct server_site *site, const struct resolve_request *resolve)
+/* The name was answered, one way or the other. */
+void server_opens_go_on(struct list *waiting)
 {
-    const struct backend_settings *backend = site->server->backend;
-    uint32_t ttl_s = resolve->ttl_s < RESOLVE_AGAIN_MIN_S ? RESOLVE_AGAIN_MIN_S : resolve->ttl_s;
-
-    site->resolved_ns = site->worker->now_ns;
-    site->ttl_ns = backend->resolve_ns ? backend->resolve_ns : ttl_s * 1000000000ull;
-    if (!resolve->error) {
-        site->addr_count = resolve->count;
-        site->addr_next = 0;
-        memcpy(site->addrs, resolve->addrs, resolve->count * sizeof(struct addr));
-        return;
-    }
-    site->ttl_ns = RESOLVE_AGAIN_MIN_S * 1000000000ull;
-    LOG(site->worker->log, LOG_WARN, "server name not resolved", LOG_TEXT("backend", backend->name),
-        LOG_TEXT("name", resolve->host), LOG_TEXT("reason", reason_text(REASON_NAME_UNKNOWN)));
-}
-
-static void server_site_resolved(struct resolve_request *resolve)
-{
-    struct server_site *site = container_of(resolve, struct server_site, resolve);
-    struct list waiting;
-
-    site->asked = false;
-    server_site_take_answer(site, resolve);
-    list_init(&waiting);
-    list_take_all(&waiting, &site->waiting);
-    for (struct list *link; (link = list_pop(&waiting));)
+    for (struct list *link; (link = list_pop(waiting));)
         server_open_connect(container_of(link, struct server_open, link));
-    server_site_settle(site);
-}
-
-static void server_site_ask(struct server_site *site)
-{
-    const struct host *host = &site->server->server->host;
-
-    if (site->asked || site->stopping)
-        return;
-    site->asked = true;
-    site->resolve = (struct resolve_request){
-        .port = host->port, .worker = site->worker, .done = server_site_resolved};
-    snprintf(site->resolve.host, sizeof(site->resolve.host), "%s", host->name);
-    resolve_ask(site->worker->resolver, &site->resolve);
 }
 
 /* ---- the member ---- */
@@ -279,8 +181,7 @@ static int server_member_open(struct member *member, struct worker *worker,
     request->member_state = open;
     list_init(&open->link);
     task_init(&open->task, server_open_task);
-    if (server_site_is_stale(site)) /* meanwhile the old answer stands */
-        server_site_ask(site);
+    server_site_refresh(site); /* meanwhile the old answer stands */
     if (!site->addr_count && site->asked)
         list_append(&site->waiting, &open->link);
     else
@@ -346,10 +247,9 @@ static struct datagram_end *server_member_open_datagrams(struct member *member,
     struct addr addr;
     int error;
 
-    if (server_site_is_stale(site)) /* meanwhile the old answer stands */
-        server_site_ask(site);
+    server_site_refresh(site); /* meanwhile the old answer stands */
     if (!site->addr_count) {
-        *reason = REASON_NAME_UNKNOWN;
+        *reason = site->answered ? REASON_NAME_UNKNOWN : REASON_NAME_PENDING;
         return NULL;
     }
     addr = server_site_addr(site, request->port);
@@ -361,37 +261,18 @@ static struct datagram_end *server_member_open_datagrams(struct member *member,
     return server_member_tell(site->server, worker, request, end, reason);
 }
 
-static void server_member_unused(struct member *member)
-{
-    mem_free(server_member_of(member));
-}
-
 static const struct member_ops server_member_ops = {
     .open = server_member_open,
     .cancel = server_member_cancel,
     .open_datagrams = server_member_open_datagrams,
-    .unused = server_member_unused,
+    .unused = server_member_stop,
 };
 
-static void server_site_init(struct server_site *site, struct server_member *server,
-                             struct worker *worker)
-{
-    const struct addr *known = &server->server->host.addr;
-
-    site->server = server;
-    site->worker = worker;
-    list_init(&site->waiting);
-    if (!known->length)
-        return;
-    site->addrs[0] = *known;
-    site->addr_count = 1;
-}
-
-struct member *server_member_new(struct worker *const *workers, uint32_t count,
-                                 const struct backend_settings *backend,
+struct member *server_member_new(const struct server_member_options *options,
                                  const struct backend_server *server)
 {
-    struct server_member *made = mem_new(sizeof(*made) + count * sizeof(struct server_site));
+    struct server_member *made =
+        mem_new(sizeof(*made) + options->workers * sizeof(struct server_site));
 
     if (!made)
         return NULL;
@@ -400,28 +281,10 @@ struct member *server_member_new(struct worker *const *workers, uint32_t count,
     made->member.tier = server->tier;
     made->member.max_conn = server->max_conn;
     snprintf(made->member.name, sizeof(made->member.name), "%s", server->name);
-    made->backend = backend;
-    made->server = server;
-    for (uint32_t i = 0; i < count; i++)
-        server_site_init(&made->sites[i], made, workers[i]);
+    made->options = *options;
+    made->backend = options->backend;
+    made->server = *server;
+    for (uint32_t i = 0; i < options->workers; i++)
+        server_site_init(&made->sites[i], made, options->by_index[i]);
     return &made->member;
-}
-
-void server_member_start(struct member *member, const struct worker *worker)
-{
-    struct server_site *site = server_site_of(member, worker);
-
-    if (!site->addr_count)
-        server_site_ask(site);
-}
-
-void server_member_stop(struct member *member, const struct worker *worker,
-                        server_member_fn *stopped, void *context)
-{
-    struct server_site *site = server_site_of(member, worker);
-
-    site->stopping = true;
-    site->stopped = stopped;
-    site->context = context;
-    server_site_settle(site);
 }

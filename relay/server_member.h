@@ -1,9 +1,11 @@
 /* relay/server_member.h - a server address as a member of a pool: opened by TCP connect, or by a
- * connected UDP socket.  Each worker resolves a name for itself, at its start and again when the
- * answer is old; opens that come before the first answer wait for it.
+ * connected UDP socket.  Each worker resolves a name for itself, at the start and again when the
+ * answer is old; a name that cannot be resolved any more keeps its last addresses.  Opens that come
+ * before the first answer wait for it.
  *
- * Owner: its pool, which frees it when every worker has stopped it.  Thread: start and stop are the
- * worker's that is named; the rest any. */
+ * Owner: its pool.  Thread: worker 0's, as the pool's owner.
+ * Life: new -> start, perhaps -> in the pool -> ended, once it is unused and no worker has anything
+ * in flight for it; then it has freed itself.  What was never started ends at once. */
 #ifndef RELAY_SERVER_MEMBER_H
 #define RELAY_SERVER_MEMBER_H
 
@@ -13,15 +15,21 @@
 
 typedef void server_member_fn(void *context);
 
-/* settings and workers: borrowed until it is freed.  NULL: no memory. */
-struct member *server_member_new(struct worker *const *workers, uint32_t count,
-                                 const struct backend_settings *backend,
+struct server_member_options {
+    struct worker *const *by_index; /* borrowed until it has ended, like the backend */
+    uint32_t workers;
+    const struct backend_settings *backend;
+    server_member_fn *ready; /* once after the start: every worker has had an answer, good or bad */
+    server_member_fn *ended;
+    void *context;
+};
+
+/* NULL: no memory. */
+struct member *server_member_new(const struct server_member_options *options,
                                  const struct backend_server *server) MUST_CHECK;
-/* The worker runs: asks for its name's addresses. */
-void server_member_start(struct member *member, const struct worker *worker);
-/* No session of this worker is on it any more; `stopped` is called once, perhaps before the return,
- * when nothing of it is in flight here. */
-void server_member_stop(struct member *member, const struct worker *worker,
-                        server_member_fn *stopped, void *context);
+/* All workers run: each asks for the addresses of its name. */
+void server_member_start(struct member *member);
+/* For one that is in no pool: ended follows, perhaps before the return. */
+void server_member_stop(struct member *member);
 
 #endif

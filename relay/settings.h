@@ -25,6 +25,7 @@ enum { SETTINGS_NAME_SIZE = 65, SETTINGS_WORKERS_MAX = 64, SETTINGS_CONNECTIONS_
 /* A host to be resolved, or an address already. */
 struct host {
     char name[256];   /* as written; empty for unix paths */
+    bool srv;         /* its SRV records name the hosts */
     uint16_t port;    /* 0: the one that the user came by */
     struct addr addr; /* length 0: a name, to be resolved */
 };

@@ -142,13 +142,12 @@ static void report_twice(struct config *config, struct claim *a, struct claim *b
                  first->place.file, first->place.line);
 }
 
-/* A TCP wildcard takes the port on every address; UDP sockets prefer the more exact one.  Port 0
- * is a different one each time. */
+/* A wildcard takes the port on every address.  Port 0 is a different one each time. */
 static bool claims_clash(const struct claim *a, const struct claim *b)
 {
     if (addr_family(&a->addr) != AF_UNIX && !a->first_port)
         return false;
-    return host_compare(&a->addr, &b->addr) == 0 || (!a->udp && (a->wildcard || b->wildcard));
+    return host_compare(&a->addr, &b->addr) == 0 || a->wildcard || b->wildcard;
 }
 
 static void claims_check_twice(struct config *config, const struct claims *claims)

@@ -135,6 +135,12 @@ static const struct backend_settings *backend_of(const struct config *config,
     return section ? section->target : NULL;
 }
 
+/* Whether it is reached at the port that the user came by. */
+static bool host_takes_port(const struct host *host)
+{
+    return addr_family(&host->addr) != AF_UNIX && !host->srv && !host->port;
+}
+
 /* What a listener's binds and a backend's servers ask of each other. */
 static void listener_check_servers(struct config *config, const struct listener_settings *listener,
                                    const struct config_section *section)
@@ -149,8 +155,7 @@ static void listener_check_servers(struct config *config, const struct listener_
     if (!backend)
         return;
     for (uint32_t i = 0; i < backend->server_count; i++)
-        if (has_path && addr_family(&backend->servers[i].host.addr) != AF_UNIX &&
-            !backend->servers[i].host.port)
+        if (has_path && host_takes_port(&backend->servers[i].host))
             config_error(config, place_of(section, "bind"),
                          "bind: unix:PATH has no port, and neither has server %s of [backend %s]",
                          backend->servers[i].name, backend->name);

@@ -71,7 +71,7 @@ static const struct option process_options[] = {
            24 * OPTION_HOUR, RELOAD_LIVE,
            "How long a draining process waits for open connections."),
     OPTION(duration, process_settings, spin_ns, "spin", "50us", 0, 10 * OPTION_MS, RELOAD_RESTART,
-           "How long a worker looks for work before it sleeps."),
+           "How long a worker looks for work before it sleeps, unless others want its core."),
 };
 static const char *const process_later[] = {
     "state_dir", "sandbox", "memory_limit", NULL};
@@ -187,7 +187,8 @@ static const struct option listener_options[] = {
     OPTION(duration, listener_settings, keepalive_ns, "keepalive", "60s", 0, 9 * OPTION_HOUR,
            RELOAD_NEW, "Idle time before TCP asks whether the user is there; 0s never."),
     OPTION(size, listener_settings, buffer_limit, "buffer_limit", "256k", 16 * OPTION_KIB,
-           64 * OPTION_MIB, RELOAD_NEW, "Bytes kept per direction and connection."),
+           64 * OPTION_MIB, RELOAD_NEW, "Bytes kept per direction and connection; those under way in a tunnel come on "
+           "top."),
     OPTION(name, listener_settings, tcp_congestion, "tcp_congestion", "cubic", 1, 15, RELOAD_NEW,
            "Congestion control towards users."),
     OPTION(choice, listener_settings, zero_copy, "zero_copy", "auto", 0, 0, RELOAD_NEW,
@@ -219,8 +220,8 @@ static const struct option backend_options[] = {
     OPTION(choice, backend_settings, balance, "balance", "round_robin", 0, 0, RELOAD_NEW,
            "How one of several servers is picked.", .choices = balances),
     OPTION(backend_servers, backend_settings, server_count, "server", NULL, 0, 1024, RELOAD_NEW,
-           "A server; weight= (1 to 256), tier= (vip normal standby fallback), max_conn=, and name= "
-           "for logs.", .required = true, .repeatable = true),
+           "A server, or all that the SRV records of NAME name; weight= (1 to 256), tier= (vip normal "
+           "standby fallback), max_conn=, and name= for logs.", .required = true, .repeatable = true),
     OPTION(duration, backend_settings, connect_timeout_ns, "connect_timeout", "5s", 10 * OPTION_MS,
            5 * OPTION_MINUTE, RELOAD_NEW, "How long a connect may take."),
     OPTION(count, backend_settings, retries, "retries", "2", 0, PICK_TRIED_MAX - 1, RELOAD_NEW,

@@ -8,14 +8,28 @@
 #include "core/text.h"
 #include "relay/settings_rows.h"
 
+static int srv_read(const struct option *option, struct option_input *input, const char *text,
+                    struct host *host)
+{
+    uint16_t port;
+
+    if (host_port_split(text, host->name, &port) || port || strchr(host->name, ':'))
+        return option_refuse(input, "%s: srv:%s is not srv:NAME", option->name, text);
+    host->srv = true;
+    return 0;
+}
+
+/* A pool's server may have no port, and be many. */
 static int host_read(const struct option *option, struct option_input *input, const char *text,
-                     bool port_needed, struct host *host)
+                     bool in_pool, struct host *host)
 {
     char name[sizeof host->name];
 
     *host = (struct host){0};
+    if (strncmp(text, "srv:", 4) == 0 && in_pool)
+        return srv_read(option, input, text + 4, host);
     if (strncmp(text, "srv:", 4) == 0)
-        return option_refuse(input, "not in this version: %s = srv:NAME", option->name);
+        return option_refuse(input, "%s: srv:NAME is for the servers of a [backend]", option->name);
     if (strncmp(text, "unix:", 5) == 0) {
         if (!text[5] || addr_from_path(&host->addr, text + 5))
             return option_refuse(input, "%s: %s: a socket's path is 1 to 107 bytes", option->name,
@@ -24,7 +38,7 @@ static int host_read(const struct option *option, struct option_input *input, co
     }
     if (host_port_split(text, name, &host->port))
         return option_refuse(input, "%s: %s is not HOST:PORT", option->name, text);
-    if (!host->port && port_needed)
+    if (!host->port && !in_pool)
         return option_refuse(input, "%s: %s has no port", option->name, text);
     memcpy(host->name, name, sizeof name);
     if (addr_from_host(&host->addr, name, host->port))
@@ -34,7 +48,7 @@ static int host_read(const struct option *option, struct option_input *input, co
 
 static int host_parse(const struct option *option, struct option_input *input, void *field)
 {
-    return host_read(option, input, input->value, true, field);
+    return host_read(option, input, input->value, false, field);
 }
 
 /* Cuts one `key=value` word off *rest; NULL: there is none left. */
@@ -128,7 +142,7 @@ static int server_word_read(const struct option *option, struct option_input *in
 }
 
 /* Cuts `value` into the address, which is read, and what follows it. */
-static int server_read(const struct option *option, struct option_input *input, bool port_needed,
+static int server_read(const struct option *option, struct option_input *input, bool in_pool,
                        struct host *host, struct server_line *line)
 {
     char *copy = mem_text(input->value), *rest = copy, *address, *word, *value;
@@ -137,7 +151,7 @@ static int server_read(const struct option *option, struct option_input *input, 
     if (!copy)
         return -ENOMEM;
     address = strsep(&rest, " \t");
-    rc = host_read(option, input, address, port_needed, host);
+    rc = host_read(option, input, address, in_pool, host);
     while (!rc && (word = parameter_next(&rest, &value)))
         rc = server_word_read(option, input, line, word, value ? value : "");
     mem_free(copy);
@@ -180,8 +194,10 @@ static int backend_servers_parse(const struct option *option, struct option_inpu
                                ARRAY_COUNT(backend_parameters),
                                &server,
                                0};
-    int rc = server_read(option, input, false, &server.host, &line);
+    int rc = server_read(option, input, true, &server.host, &line);
 
+    if (!rc && server.host.srv && server.weight)
+        rc = option_refuse(input, "%s: weight: the records of srv:NAME say it", option->name);
     if (!rc)
         rc = backend_server_name(option, input, &server);
     if (rc)
@@ -210,7 +226,7 @@ static int client_servers_parse(const struct option *option, struct option_input
     struct client_server server = {0}, *slot;
     struct server_line line = {.name = server.server_name,
                                .name_max = sizeof server.server_name - 1};
-    int rc = server_read(option, input, true, &server.host, &line);
+    int rc = server_read(option, input, false, &server.host, &line);
 
     if (rc)
         return rc;
@@ -253,7 +269,7 @@ const struct option_type option_host = {
     .name = "address", .form = "HOST:PORT or unix:PATH", .parse = host_parse,
     .size = sizeof(struct host)};
 const struct option_type option_backend_servers = {
-    .name = "server", .form = "HOST:PORT, HOST or unix:PATH, weight= tier= max_conn= name=", .parse = backend_servers_parse,
+    .name = "server", .form = "HOST:PORT, HOST, unix:PATH or srv:NAME, weight= tier= max_conn= name=", .parse = backend_servers_parse,
     .release = backend_servers_release, .size = sizeof(uint32_t)};
 const struct option_type option_client_servers = {
     .name = "server", .form = "HOST:PORT, name=NAME", .parse = client_servers_parse,

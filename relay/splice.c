@@ -30,6 +30,7 @@ struct splice_flow {
     struct timer timer;
     uint64_t bytes; /* of this period, in so many turns */
     uint32_t turns;
+    bool told_of_input; /* since the last move */
     bool source_done;
     int source_error, target_error;
 };
@@ -175,13 +176,22 @@ static bool flow_move(struct splice_flow *flow)
     return true;
 }
 
+/* splice(2) stops in front of an urgent byte and says that there is nothing: receiving goes past.
+ */
+static bool flow_met_nothing(const struct splice_flow *flow, uint64_t bytes_before)
+{
+    return flow->told_of_input && flow->bytes == bytes_before && !flow->pipe->held;
+}
+
 static void flow_run(struct task *task)
 {
     struct splice_flow *flow = container_of(task, struct splice_flow, task);
-    bool more = flow_move(flow);
+    uint64_t bytes_before = flow->bytes;
+    bool more = flow_move(flow), in_vain = flow_met_nothing(flow, bytes_before);
 
     flow->turns++;
-    if (flow->target_error || (flow->source_done && !flow->pipe->held))
+    flow->told_of_input = false;
+    if (in_vain || flow->target_error || (flow->source_done && !flow->pipe->held))
         flow_leave(flow);
     else if (more)
         worker_defer(flow_worker(flow), task);
@@ -197,7 +207,10 @@ static void flow_awake(struct splice_flow *flow)
 
 static void flow_input_ready(struct tcp_loan *loan)
 {
-    flow_awake(container_of(loan, struct splice_flow, input));
+    struct splice_flow *flow = container_of(loan, struct splice_flow, input);
+
+    flow->told_of_input = true;
+    flow_awake(flow);
 }
 
 static void flow_output_ready(struct tcp_loan *loan)

@@ -65,11 +65,28 @@ void tunnel_fan_out(struct tunnel_link *first)
     struct tunnel_link *const *links = &share->links[first->index * SETTINGS_CONNECTIONS_MAX];
     uint32_t workers = first->server_workers;
 
-    first->fan_ns = first->client->options.worker->now_ns + FAN_NS;
+    first->fan_ns = first->asked ? UINT64_MAX : first->client->options.worker->now_ns + FAN_NS;
     for (uint32_t slot = 1; slot < workers && slot < SETTINGS_CONNECTIONS_MAX; slot++)
         if (links[slot])
             fan_wake(first->client->options.worker, links[slot],
                      (first->server_worker + slot) % workers, workers);
+}
+
+/* The slots follow each other from the first one's worker on, which reconnects unasked. */
+void tunnel_fan_want(struct tunnel_link *link, uint32_t worker)
+{
+    const struct client_share *share = link->client->options.share;
+    uint32_t workers = link->server_workers, slot;
+    struct tunnel_link *wanted;
+
+    if (worker >= workers)
+        return;
+    slot = (worker + workers - link->server_worker + link->slot) % workers;
+    if (!slot || slot >= SETTINGS_CONNECTIONS_MAX)
+        return;
+    wanted = share->links[link->index * SETTINGS_CONNECTIONS_MAX + slot];
+    if (wanted)
+        fan_wake(link->client->options.worker, wanted, worker, workers);
 }
 
 /* What stands between may not lead to the worker we name; after some tries any will do. */

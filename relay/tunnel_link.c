@@ -141,6 +141,7 @@ static void link_take_registered(struct tunnel_link *link, const struct wire_reg
     if (link->probe_ns > link->heartbeat_ns)
         link->probe_ns = link->heartbeat_ns;
     link->tries = link->delays = 0;
+    link->asked = told->features & WIRE_FEATURE_WANT;
     link->registered = true;
     link->beat_ns = worker->now_ns + link->heartbeat_ns;
     tunnel_link_log(link, LOG_INFO, "tunnel registered", REASON_DONE, WIRE_ALPN);
@@ -173,6 +174,9 @@ static void link_take_other(struct tunnel_link *link, const struct wire_message 
         break;
     case WIRE_UDP_OPEN:
         service_session_open(&link->client->services, &link->sessions, session->id, &session->flow);
+        break;
+    case WIRE_WANT:
+        tunnel_fan_want(link, message->want.worker);
         break;
     case WIRE_UDP_CLOSE:
         service_session_close(&link->sessions, session->id, session->code);

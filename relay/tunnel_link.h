@@ -51,7 +51,7 @@ struct tunnel_link {
     /* Which of the server's workers is to answer; no workers: not known yet. */
     uint32_t server_worker, server_workers;
     uint32_t misplaced; /* connections that another worker answered, in a row */
-    uint64_t fan_ns;    /* slot 0: when the others are woken again */
+    uint64_t fan_ns;    /* slot 0: when the others are woken again; never where the server asks */
     /* From try to try. */
     struct timer timer;
     uint32_t tries;           /* since a tunnel was last registered */
@@ -59,6 +59,7 @@ struct tunnel_link {
     uint64_t rtt_ns;          /* of the last connection; 0: none yet */
     enum reason reason;       /* what the last try failed with: told once */
     bool refused, registered; /* the last connection was */
+    bool asked;               /* its server says which further connections it wants */
     uint8_t state;
     struct resolve_request resolve;
 };
@@ -87,6 +88,8 @@ void tunnel_link_tell_end(struct tunnel_link *link, const struct quic_closing *c
 
 /* ---- tunnel_fan.c ---- */
 void tunnel_fan_out(struct tunnel_link *first); /* it is registered: the others are wanted */
+/* The server wants one to that worker. */
+void tunnel_fan_want(struct tunnel_link *link, uint32_t worker);
 /* Whether the worker that answered is the one that was meant, or we must do with it. */
 bool tunnel_fan_keeps_place(struct tunnel_link *link, const struct wire_registered *told);
 

@@ -180,6 +180,7 @@ static void peer_refused_by_registrar(struct tunnel_peer *peer)
 static void peer_registered(struct tunnel_peer *peer)
 {
     peer_move(peer, PEER_REGISTERED);
+    peer->used_ns = peer->server->worker->now_ns;
     tunnel_member_attach(peer->ticket.member, peer);
     counter_add(peer->server->worker->counters, COUNTER_REGISTERED, 1);
     peer_log(peer, LOG_INFO, "tunnel client registered", REASON_DONE, peer->ticket.label);
@@ -300,6 +301,7 @@ static void peer_beat(struct tunnel_peer *peer)
 {
     const struct tunnel_settings *settings = peer->server->settings;
     struct wire_message message = {.type = WIRE_HEARTBEAT};
+    uint64_t parting;
 
     if (peer->server->worker->now_ns - peer->control.heard_ns > settings->health_timeout_ns) {
         tunnel_peer_close(peer, WIRE_CODE_HEARTBEAT, wire_code_words(WIRE_CODE_HEARTBEAT));
@@ -309,19 +311,38 @@ static void peer_beat(struct tunnel_peer *peer)
     if (peer->state != PEER_REGISTERED)
         return;
     tunnel_watch_expect(&peer->watch);
-    peer_wake_in(peer, settings->heartbeat_ns);
+    parting = tunnel_peer_part(peer);
+    peer_wake_in(peer, parting ? parting : settings->heartbeat_ns);
+}
+
+static void peer_parted(struct tunnel_peer *peer)
+{
+    if (tunnel_peer_parted(peer))
+        tunnel_peer_close(peer, WIRE_CODE_IDLE_TIMEOUT, "a further connection that nobody used");
+    else
+        peer_wake_in(peer, peer->server->settings->heartbeat_ns);
 }
 
 static void peer_fired(struct timer *timer)
 {
     struct tunnel_peer *peer = container_of(timer, struct tunnel_peer, timer);
 
-    if (peer->state == PEER_REGISTERED)
+    if (peer->state == PEER_REGISTERED && peer->parting)
+        peer_parted(peer);
+    else if (peer->state == PEER_REGISTERED)
         peer_beat(peer);
     else if (peer->state == PEER_REFUSED)
         tunnel_peer_close(peer, WIRE_CODE_NONE, "refused");
     else
         tunnel_peer_close(peer, WIRE_CODE_REGISTER_TIMEOUT, "did not register in time");
+}
+
+void tunnel_peer_want(struct tunnel_peer *peer, uint16_t worker)
+{
+    struct wire_message message = {.type = WIRE_WANT, .want = {.worker = worker}};
+
+    if (peer->state == PEER_REGISTERED && peer->features & WIRE_FEATURE_WANT)
+        peer_send(peer, &message);
 }
 
 void tunnel_peer_drain(struct tunnel_peer *peer)
@@ -413,7 +434,7 @@ static void peer_datagram(struct quic_connection *quic, const uint8_t *data, uin
 static const char *peer_end_event(const struct tunnel_peer *peer, enum reason reason)
 {
     if (peer->member)
-        return "tunnel client lost";
+        return reason == REASON_IDLE_TIMEOUT ? "tunnel client rests" : "tunnel client lost";
     if (reason == REASON_NOT_ALLOWED)
         return "tunnel client refused";
     return peer->name[0] ? "tunnel client left unregistered" : "tunnel handshake failed";

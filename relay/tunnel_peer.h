@@ -1,6 +1,6 @@
 /* relay/tunnel_peer.h - inside the server's end of a tunnel: the server, its connections (peers),
  * and the registered client instances (members).  Seen by tunnel_server.c, tunnel_peer.c,
- * tunnel_member.c, tunnel_registrar.c, tunnel_open.c and tunnel_status.c only.
+ * tunnel_member.c, tunnel_registrar.c, tunnel_want.c, tunnel_open.c and tunnel_status.c only.
  *
  * A server is one worker's part of a [tunnel].  A peer is one QUIC connection, from handshake to
  * closed(), and its worker's.  A member is one client instance, wherever its connections are: the
@@ -33,6 +33,7 @@ struct tunnel_server {
     struct list peers;
     uint32_t peer_count;
     uint32_t endpoint_count; /* open, or not idle yet */
+    uint32_t wants;          /* on their way (tunnel_want.c) */
     uint8_t state;
     tunnel_idle_fn *idle;
     void *context;
@@ -45,6 +46,7 @@ bool tunnel_server_takes_clients(const struct tunnel_server *server);
 /* A worker's own part of a member. */
 struct tunnel_post {
     struct list peers; /* its registered connections here, the newest first */
+    uint64_t want_ns;  /* when it may be asked for one again */
 };
 
 struct tunnel_member {
@@ -103,8 +105,10 @@ struct tunnel_peer {
     uint16_t version;
     uint64_t features;
     struct tunnel_ticket ticket;
+    uint64_t used_ns; /* when it last had, or was given, something to carry */
     uint8_t state;
-    bool closed; /* the connection is gone; the ticket has to come back */
+    bool parting; /* it has left its place, and is ended if nothing comes any more */
+    bool closed;  /* the connection is gone; the ticket has to come back */
 };
 
 /* ---- tunnel_peer.c ---- */
@@ -112,6 +116,8 @@ bool tunnel_peer_accept(struct tunnel_server *server, struct quic_connection *qu
 /* Says why, closes the connection; closed() follows. */
 void tunnel_peer_close(struct tunnel_peer *peer, enum wire_code code, const char *words);
 void tunnel_peer_drain(struct tunnel_peer *peer); /* tells the client that we are leaving */
+/* Asks the client for a connection to that worker as well. */
+void tunnel_peer_want(struct tunnel_peer *peer, uint16_t worker);
 
 /* The registrar's answers: ticket.member and ticket.code are set; the ticket is back for good; a
  * newer connection has taken its slot. */
@@ -127,10 +133,27 @@ void tunnel_registrar_retire(struct tunnel_peer *peer); /* its client takes noth
 /* On the registrar: the pool has no use for it any more. */
 void tunnel_registrar_unused(struct tunnel_member *member);
 
+/* On the registrar: a connection of that client, or NULL.  It lives until mail that is sent to its
+ * worker now has come. */
+struct tunnel_peer *tunnel_registrar_peer(const struct tunnel_share *share, const char *name,
+                                          const uint8_t *instance);
+
+/* ---- tunnel_want.c ---- */
+/* A user came to this worker, which has no connection of the member: one is asked for. */
+void tunnel_member_want(struct tunnel_member *member, struct worker *worker);
+/* A further connection that nobody used for long leaves its place: how long to wait for who is on
+ * the way, 0 where it stays. */
+uint64_t tunnel_peer_part(struct tunnel_peer *peer);
+/* After that time: whether to end it.  If not, it has taken its place again. */
+bool tunnel_peer_parted(struct tunnel_peer *peer);
+
 /* ---- tunnel_member.c ---- */
 extern const struct member_ops tunnel_member_ops;
 void tunnel_member_attach(struct tunnel_member *member, struct tunnel_peer *peer);
 void tunnel_member_detach(struct tunnel_peer *peer);
+/* Whether other workers look for the member here.  False: it has no other place to leave to. */
+bool tunnel_member_leave_place(struct tunnel_peer *peer);
+void tunnel_member_take_place(struct tunnel_peer *peer);
 void tunnel_member_suspected(struct tunnel_member *member, bool suspect);
 /* This worker's connection for something new; NULL when there is none. */
 struct tunnel_peer *tunnel_member_peer(const struct tunnel_member *member,

@@ -86,12 +86,12 @@ static bool instance_matches(const struct table_entry *entry, const void *key)
            !memcmp(member->instance, wanted->instance, WIRE_INSTANCE_SIZE);
 }
 
-static struct tunnel_member *registrar_find(const struct tunnel_share *share,
-                                            const struct tunnel_ticket *ticket)
+static struct tunnel_member *registrar_find(const struct tunnel_share *share, const char *name,
+                                            const uint8_t *instance)
 {
-    struct instance_key key = {ticket->peer->name, ticket->instance};
-    struct table_entry *entry = table_find(
-        &share->instances, instance_hash(share, ticket->instance), instance_matches, &key);
+    struct instance_key key = {name, instance};
+    struct table_entry *entry =
+        table_find(&share->instances, instance_hash(share, instance), instance_matches, &key);
 
     return entry ? container_of(entry, struct tunnel_member, entry) : NULL;
 }
@@ -138,7 +138,7 @@ static struct tunnel_member *registrar_make(struct tunnel_share *share,
 
 static enum wire_code registrar_take(struct tunnel_share *share, struct tunnel_ticket *ticket)
 {
-    struct tunnel_member *member = registrar_find(share, ticket);
+    struct tunnel_member *member = registrar_find(share, ticket->peer->name, ticket->instance);
 
     if (!member && backend_pool_count(share->pool) >= share->settings->max_clients)
         return WIRE_CODE_MAX_CLIENTS;
@@ -213,6 +213,17 @@ static void ticket_leaves(struct mail *mail)
     else
         registrar_settle(member);
     ticket_go(mail, here, ticket_worker(ticket), ticket_left);
+}
+
+/* The oldest comes first: often the client's first connection. */
+struct tunnel_peer *tunnel_registrar_peer(const struct tunnel_share *share, const char *name,
+                                          const uint8_t *instance)
+{
+    const struct tunnel_member *member = registrar_find(share, name, instance);
+
+    if (!member || list_empty(&member->tickets))
+        return NULL;
+    return container_of(member->tickets.next, struct tunnel_ticket, link)->peer;
 }
 
 static void ticket_retires(struct mail *mail)

@@ -75,7 +75,7 @@ static void server_settled(struct task *task)
 {
     struct tunnel_server *server = container_of(task, struct tunnel_server, settling);
 
-    if (server->state == SERVER_STOPPING_PEERS && !server->peer_count &&
+    if (server->state == SERVER_STOPPING_PEERS && !server->peer_count && !server->wants &&
         !server_members_left(server))
         server_stop_endpoints(server);
     if (server->state == SERVER_STOPPING_ENDPOINTS && !server->endpoint_count) {
@@ -226,7 +226,7 @@ void tunnel_server_free(struct tunnel_server **server)
 
     if (!s)
         return;
-    must(!s->peer_count);
+    must(!s->peer_count && !s->wants);
     task_cancel(&s->settling);
     tls_context_free(&s->tls);
     mem_free(s->endpoints);

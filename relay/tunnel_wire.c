@@ -58,6 +58,9 @@ static const struct field_row udp_close_fields[] = {
     FIELD(1, KIND_NUMBER, true, session.id),
     FIELD(2, KIND_NUMBER, false, session.code),
 };
+static const struct field_row want_fields[] = {
+    FIELD(1, KIND_NUMBER, true, want.worker),
+};
 
 #define MESSAGE(name, fields)                                                                      \
     {                                                                                              \
@@ -72,6 +75,7 @@ static const struct message_row message_rows[WIRE_TYPE_COUNT] = {
     [WIRE_UDP_OPEN] = MESSAGE("UDP_OPEN", udp_open_fields),
     [WIRE_UDP_OPENED] = MESSAGE("UDP_OPENED", udp_opened_fields),
     [WIRE_UDP_CLOSE] = MESSAGE("UDP_CLOSE", udp_close_fields),
+    [WIRE_WANT] = MESSAGE("WANT", want_fields),
 };
 
 const char *wire_type_name(uint16_t type)

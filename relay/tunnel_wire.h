@@ -35,8 +35,8 @@ enum {
 };
 
 /* Features: bits that both ends must know before either uses them. */
-enum { WIRE_FEATURE_UDP = 1 << 0 };
-enum { WIRE_FEATURES = WIRE_FEATURE_UDP }; /* those that we know */
+enum { WIRE_FEATURE_UDP = 1 << 0, WIRE_FEATURE_WANT = 1 << 1 };
+enum { WIRE_FEATURES = WIRE_FEATURE_UDP | WIRE_FEATURE_WANT }; /* those that we know */
 
 /* ---- codes: how a connection, stream, session or registration was refused or ended ---- */
 /*     name             value  reason           words */
@@ -121,6 +121,7 @@ enum wire_type {
     WIRE_UDP_OPEN,
     WIRE_UDP_OPENED,
     WIRE_UDP_CLOSE,
+    WIRE_WANT,
     WIRE_TYPE_COUNT /* and above: unknown, to be skipped */
 };
 
@@ -154,6 +155,9 @@ struct wire_session {
     uint16_t code;         /* UDP_CLOSE */
     struct wire_flow flow; /* UDP_OPEN */
 };
+struct wire_want {
+    uint16_t worker; /* of the server's, where a connection is wanted */
+};
 
 struct wire_message {
     uint16_t type;
@@ -162,6 +166,7 @@ struct wire_message {
         struct wire_registered registered;
         struct wire_refused refused;
         struct wire_session session;
+        struct wire_want want;
     };
 };
 /* A message of an unknown kind has WIRE_TYPE_COUNT for its type, and nothing else. */

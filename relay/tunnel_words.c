@@ -48,7 +48,9 @@ void tunnel_link_tell_end(struct tunnel_link *link, const struct quic_closing *c
     enum reason reason = link_end_reason(closing);
     const char *words = closing->text[0] ? closing->text : reason_text(reason);
 
-    if (link->registered)
+    if (link->registered && reason == REASON_IDLE_TIMEOUT && closing->application)
+        tunnel_link_log(link, LOG_INFO, "further connection rests", reason, words);
+    else if (link->registered)
         tunnel_link_log(link, LOG_WARN, "tunnel lost", reason, words);
     else if (!link->refused)
         tunnel_link_tell_failure(link, reason, words);

@@ -169,12 +169,11 @@ static void udp_session_closed(struct datagram_end *end, enum reason reason)
         choice_failed(sessions->options.pool, session->member, sessions->options.worker, reason);
     list_remove(&session->link);
     table_remove(&sessions->table, &session->entry);
-    udp_source_give(&sessions->sources, session->from);
+    udp_source_give(sessions->options.sources, session->from);
     datagram_free(end);
     member_drop(session->member, sessions->options.worker);
     mem_free(session);
     sessions->count--;
-    atomic_fetch_sub(sessions->options.open, 1);
     udp_sessions_settle(sessions);
 }
 
@@ -185,20 +184,22 @@ static const struct datagram_events udp_session_events = {
 
 /* ---- the user ---- */
 
-/* Asks members until one takes the session. */
+/* Asks members until one takes the session, those of this worker first, unless the user's address
+ * says which; else *reason is the last one's. */
 static struct datagram_end *udp_session_ask(struct udp_sessions *sessions,
                                             const struct udp_arrival *arrival,
-                                            struct member **member)
+                                            struct member **member, enum reason *reason)
 {
     struct datagram_request request = {.source = *arrival->source,
                                        .destination = *arrival->local,
                                        .port = addr_port(arrival->local),
                                        .service = sessions->options.service};
     struct worker *worker = sessions->options.worker;
-    struct pick pick = {.worker = worker, .source = arrival->source, .here = true};
+    struct pick pick = {.worker = worker, .source = arrival->source};
 
+    pick.here = !backend_pool_hashes(sessions->options.pool);
+    *reason = REASON_NO_MEMBER;
     while (pick.tried_count <= sessions->options.retries) {
-        enum reason reason;
         struct datagram_end *far;
 
         *member = choice_pick(sessions->options.pool, &pick);
@@ -208,10 +209,10 @@ static struct datagram_end *udp_session_ask(struct udp_sessions *sessions,
         }
         if (!*member)
             return NULL;
-        far = (*member)->ops->open_datagrams(*member, worker, &request, &reason);
+        far = (*member)->ops->open_datagrams(*member, worker, &request, reason);
         if (far)
             return far;
-        choice_failed(sessions->options.pool, *member, worker, reason);
+        choice_failed(sessions->options.pool, *member, worker, *reason);
         member_drop(*member, worker);
     }
     return NULL;
@@ -235,45 +236,30 @@ static void udp_sessions_log_refused(struct udp_sessions *sessions,
     if (sessions->refused_ns && options->worker->now_ns - sessions->refused_ns < refused_every_ns)
         return;
     sessions->refused_ns = options->worker->now_ns;
+    LOG(options->worker->log, reason_severity(reason), "UDP user refused",
+        LOG_TEXT("listener", line.listener), LOG_ADDR("source", line.source),
+        LOG_TEXT("backend", line.backend), LOG_TEXT("reason", reason_text(reason)));
     access_write(options->worker, &line);
-}
-
-/* Whether there may be one more; counts the source then. */
-static enum reason udp_sessions_admit(struct udp_sessions *sessions,
-                                      const struct udp_arrival *arrival, struct udp_source **from)
-{
-    struct counters *counters = sessions->options.worker->counters;
-    enum reason reason = gate_admit(sessions->options.gate, arrival->source);
-    bool full;
-
-    if (reason != REASON_DONE)
-        return reason;
-    if (atomic_load(sessions->options.open) >= sessions->options.max) {
-        counter_add(counters, COUNTER_LIMIT_UDP_SESSIONS, 1);
-        return REASON_LIMIT;
-    }
-    *from = udp_source_take(&sessions->sources, arrival->source, &full);
-    if (*from)
-        return REASON_DONE;
-    if (!full)
-        return REASON_NO_MEMORY;
-    counter_add(counters, COUNTER_LIMIT_SESSIONS_PER_SOURCE, 1);
-    return REASON_LIMIT;
 }
 
 static enum reason udp_session_open(struct udp_session *session, struct udp_sessions *sessions,
                                     const struct udp_arrival *arrival)
 {
-    enum reason reason = udp_sessions_admit(sessions, arrival, &session->from);
+    const struct udp_sessions_options *options = &sessions->options;
+    enum reason reason = gate_admit(options->gate, arrival->source);
 
     if (reason != REASON_DONE)
         return reason;
-    session->far = udp_session_ask(sessions, arrival, &session->member);
+    session->from = udp_source_take(options->sources, arrival->source, &options->limits,
+                                    options->worker->counters, &reason);
+    if (!session->from)
+        return reason;
+    session->far = udp_session_ask(sessions, arrival, &session->member, &reason);
     if (session->far)
         return REASON_DONE;
-    counter_add(sessions->options.worker->counters, COUNTER_OPENS_FAILED, 1);
-    udp_source_give(&sessions->sources, session->from);
-    return REASON_NO_MEMBER;
+    counter_add(options->worker->counters, COUNTER_OPENS_FAILED, 1);
+    udp_source_give(options->sources, session->from);
+    return reason;
 }
 
 static struct udp_session *udp_session_new(struct udp_sessions *sessions,
@@ -298,7 +284,6 @@ static struct udp_session *udp_session_new(struct udp_sessions *sessions,
     list_init(&session->link);
     table_insert(&sessions->table, &session->entry, hash);
     sessions->count++;
-    atomic_fetch_add(sessions->options.open, 1);
     sessions->total++;
     counter_add(sessions->options.worker->counters, COUNTER_UDP_SESSIONS, 1);
     return session;
@@ -332,20 +317,13 @@ void udp_sessions_received(struct udp_sessions *sessions, const struct udp_arriv
 int udp_sessions_init(struct udp_sessions *sessions, const struct udp_sessions_options *options)
 {
     struct os *os = options->worker->os;
-    int error;
 
     *sessions = (struct udp_sessions){.options = *options};
     list_init(&sessions->by_age);
     timer_init(&sessions->timer, udp_sessions_expire);
     task_init(&sessions->task, udp_sessions_told);
     os->random(os, &sessions->hash_seed, sizeof(sessions->hash_seed));
-    error = udp_sources_init(&sessions->sources, sessions->hash_seed, options->max_per_source);
-    if (error)
-        return error;
-    error = table_init(&sessions->table);
-    if (error)
-        udp_sources_release(&sessions->sources);
-    return error;
+    return table_init(&sessions->table);
 }
 
 void udp_sessions_stop(struct udp_sessions *sessions, enum reason reason)
@@ -363,5 +341,4 @@ void udp_sessions_release(struct udp_sessions *sessions)
     timer_stop(&sessions->options.worker->timers, &sessions->timer);
     task_cancel(&sessions->task);
     table_release(&sessions->table);
-    udp_sources_release(&sessions->sources);
 }

@@ -18,13 +18,14 @@
 struct udp_sessions_options {
     struct worker *worker;
     struct backend_pool *pool;
-    struct gate *gate;      /* borrowed until release, like next_id */
-    uint64_t *next_id;      /* the listener's, for sessions of all kinds */
-    uint32_t id_step;       /* from one id to the next */
-    _Atomic uint32_t *open; /* sessions of all workers, that `max` counts */
+    struct gate *gate;           /* borrowed until release, like next_id */
+    uint64_t *next_id;           /* the listener's, for sessions of all kinds */
+    uint32_t id_step;            /* from one id to the next */
+    struct udp_sources *sources; /* sessions of all workers, that the limits count; borrowed, too */
     const char *listener, *service;
     uint64_t timeout_ns;
-    uint32_t max, max_per_source, retries;
+    struct udp_limits limits;
+    uint32_t retries;
     struct traffic *traffic;     /* the listener's */
     void (*idle)(void *context); /* after stop, when the last session is gone */
     void *context;
@@ -35,7 +36,6 @@ struct udp_sessions_options {
 struct udp_sessions {
     struct udp_sessions_options options;
     struct table table;
-    struct udp_sources sources;
     struct list by_age; /* least recently used first */
     struct timer timer;
     struct task task;

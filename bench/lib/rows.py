@@ -53,7 +53,7 @@ ROWS = [
     Row("tunnel-tcp-64", "tunnel", "iperf3", "Tunnel, 64 TCP streams",
         lambda b, s: bulk.tcp_bulk(b, s, streams=64), "gbit_s", "Gbit/s", TUNNELS),
     Row("tunnel-udp-loss", "tunnel", "iperf3", "Tunnel, UDP, 1200 bytes at 400 Mbit/s: lost",
-        bulk.udp_rate, "lost_percent", "%", TUNNELS),
+        bulk.udp_rate, "lost_percent", "%", TUNNELS + ["direct"]),
     Row("tunnel-udp-512", "tunnel", "iperf3", "Tunnel, UDP, 512 bytes, most with under 1 % lost",
         lambda b, s: bulk.udp_search(b, s, 512), "packets_per_s", "packets/s", TUNNELS),
     Row("tunnel-udp-64", "tunnel", "iperf3", "Tunnel, UDP, 64 bytes, most with under 1 % lost",
@@ -82,6 +82,8 @@ ROWS = [
         asking.latency, "p99_us_at_50", "us", RELAYS),
     Row("direct-udp", "relay", "iperf3", "Direct relay, UDP, 1200 bytes, most with under 1 % lost",
         bulk.udp_search, "packets_per_s", "packets/s", DATAGRAMS),
+    Row("direct-udp-loss", "relay", "iperf3", "Direct relay, UDP, 1200 bytes at 1 Gbit/s: lost",
+        lambda b, s: bulk.udp_rate(b, s, 1000), "lost_percent", "%", DATAGRAMS + ["direct"]),
     Row("direct-idle-memory", "relay", "http", "Memory of an idle relayed connection",
         asking.idle_memory, "bytes_each", "bytes", RELAYS),
     Row("direct-bind", "relay", None, "Direct relay, until 10,000 ports are bound",
@@ -120,13 +122,18 @@ def path_of(row, default):
     return row.name[len("wire-") :] if row.name.startswith("wire-") else default
 
 
-# What is promised: (row, figure, peer, "at least" or "at most", bound); without a peer the bound is
-# the figure's own.
+# What is promised: (row, figure, peer, way, bound); without a peer the bound is the figure's own.
+# A loss says nothing where iperf3 loses more than REFERENCE_LOSS percent with nothing between its ends.
+REFERENCE_LOSS = 0.001
 GOALS = (
     [
         ("tunnel-udp-loss", "lost_percent", None, "at most", 0.01),
+        ("direct-udp-loss", "lost_percent", None, "median at most", 0.01),
+        ("direct-udp", "packets_per_s", "nginx-64k", "at least", 1.5),
         ("idle-memory", "bytes_each", None, "at most", 4096),
         ("direct-bind", "seconds", None, "at most", 1.0),
+        ("wire-delay30", "gbit_s", "direct", "at least", 1.0),
+        ("wire-loss0.1", "gbit_s", "direct", "at least", 0.9),
     ]
     + [
         (row, figure, peer, way, bound)

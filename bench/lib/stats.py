@@ -35,3 +35,10 @@ def at_least(values, bound):
 
 def at_most(values, bound):
     return median(values) <= bound / 0.97 and interval(values)[1] <= bound / 0.93
+
+
+def median_at_most(values, bound):
+    return median(values) <= bound
+
+
+WAYS = {"at least": at_least, "at most": at_most, "median at most": median_at_most}

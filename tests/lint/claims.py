@@ -33,7 +33,7 @@ def claims_of(program):
 def rows():
     path = os.path.join(ROOT, "bench", "lib", "rows.py")
     with open(path, encoding="utf-8") as file:
-        return {f"bench.{name}" for name in re.findall(r'Row\("([\w-]+)"', file.read())}
+        return {f"bench.{name}" for name in re.findall(r'Row\("([\w.-]+)"', file.read())}
 
 
 def exists(proof, tests):

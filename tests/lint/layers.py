@@ -36,8 +36,8 @@ DOORS = [
 ]
 # Rings share nothing: threads and atomics live only where something is shared on purpose.
 SHARED = re.compile(r"core/(counter|log|worker|mailbox|snapshot|resolve|must)(_\w+)?\.[ch]"
-                    r"|balancer/(balancer|pool|member|pick|eject)\.[ch]|quic/port\.[ch]|relay/(listener(_\w+)?|rate_table|udp_session)\.[ch]"
-                    r"|relay/tunnel_(member|registrar)\.[ch]|cli/(signals|relay_thread|origin|activation)\.[ch]")
+                    r"|balancer/(balancer|pool|member|pick|eject)\.[ch]|quic/port\.[ch]|relay/(listener(_\w+)?|rate_table|udp_(source|ferry))\.[ch]"
+                    r"|relay/tunnel_(member|registrar)\.[ch]|relay/server_(parts|site)\.[ch]|cli/(signals|relay_thread|origin|activation)\.[ch]")
 SHARING = re.compile(r"\b(pthread_\w+|atomic_\w+|_Atomic|__atomic_\w+|__sync_\w+|stdatomic\.h)\b")
 
 FILE_LINES_MAX = 500

@@ -14,6 +14,7 @@ import urllib.request
 
 from ends import LOOPBACK, Service, connect, echo, echo_once, free_port, is_served, receive_exactly
 from lab import REGISTERED, Skip, scenario, until
+from prometheus import read_metrics
 from stages import client_config, direct_config, server_config, tunnel_client
 
 HTTP_SIZE_MAX = 8192
@@ -54,40 +55,6 @@ def talk(port, data):
         while chunk := sock.recv(65536):
             answer += chunk
         return answer.decode()
-
-
-# ---- Prometheus' text form, read strictly ----
-
-LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\["\\n])*"'
-ROW = re.compile(r"^(qmux_[a-z0-9_]+)(\{%s(?:,%s)*\})? (-?[0-9.]+(?:e[+-]?\d+)?)$" % (LABEL, LABEL))
-ALLOWED = {"listener", "backend", "member", "tunnel", "client", "reason", "worker", "direction",
-           "limit", "version"}
-
-
-def read_metrics(text):
-    """{(name, labels): value}; whatever a linter would object to is a failure."""
-    rows, kinds, helped, family = {}, {}, set(), None
-    assert text.endswith("\n")
-    for line in text.splitlines():
-        if line.startswith("# HELP "):
-            family = line.split(" ", 3)[2]
-            assert family not in helped and line.split(" ", 3)[3].strip(), line
-            helped.add(family)
-        elif line.startswith("# TYPE "):
-            _, _, name, kind = line.split(" ")
-            assert name == family and kind in ("counter", "gauge") and name not in kinds, line
-            assert (kind == "counter") == name.endswith("_total"), line
-            assert not re.search(r"_(count|sum|bucket|info_total|ms|milliseconds|kb|bits)$", name), line
-            kinds[name] = kind
-        else:
-            found = ROW.match(line)
-            assert found and found[1] == family and family in kinds, line
-            labels = found[2] or ""
-            assert set(re.findall(r"([a-z]+)=\"", labels)) <= ALLOWED, line
-            assert (found[1], labels) not in rows, line
-            rows[found[1], labels] = float(found[3])
-            assert kinds[family] != "counter" or rows[found[1], labels] >= 0, line
-    return rows
 
 
 # ---- the socket ----
@@ -290,26 +257,6 @@ def a_client_is_ready_with_its_first_tunnel(lab):
     until(lambda: fetch(http, "/readyz")[0] == 503, "it is not ready")
     lab.run("server", server_config(f"{LOOPBACK}:{free_port()}", dial))
     until(lambda: fetch(http, "/readyz")[0] == 200, "it is ready")
-
-
-@scenario
-def metrics_read_well_by_prometheus(lab):
-    service, http = lab.add(Service(echo)), free_port()
-    _, address = started(lab, [service.address], http=http)
-    echo_once(address)
-    text = fetch(http)[1]
-    rows = read_metrics(text)
-    assert any(name == "qmux_build_info" for name, _ in rows)
-    for limit in ("max_connections", "admin_clients", "max_clients", "udp_sessions"):
-        assert ("qmux_limit_reached_total", f'{{limit="{limit}"}}') in rows
-    assert rows["qmux_member_up", '{backend="web",member="%s"}' % service.address] == 1
-    promtool = shutil.which("promtool")
-    if not promtool:
-        print("promtool: not measured")
-        return
-    run = subprocess.run([promtool, "check", "metrics"], input=text, text=True, check=False,
-                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    assert run.returncode == 0 and not run.stdout, run.stdout
 
 
 @scenario

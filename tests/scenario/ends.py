@@ -198,9 +198,9 @@ def is_served(address, size=100):
 class DatagramService:
     """A UDP service that answers each datagram with itself, or with reply(data)."""
 
-    def __init__(self, reply=lambda data: data):
+    def __init__(self, reply=lambda data: data, port=0):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind((LOOPBACK, 0))
+        self.socket.bind((LOOPBACK, port))
         self.address = f"{LOOPBACK}:{self.socket.getsockname()[1]}"
         self.reply, self.sources, self.open = reply, set(), True
         self.thread = threading.Thread(target=self._serve, daemon=True)

@@ -14,7 +14,7 @@ from ends import (LOOPBACK, DatagramService, DatagramUser, Service, connect, ech
                   free_port, is_served, keyed, receive_all)
 from lab import Skip, scenario, until
 import stages
-from stages import PROCESS, direct
+from stages import PROCESS, direct, tunnel
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 
@@ -41,8 +41,8 @@ def say(address, *parts, source=None):
                 user.sendall(part)
             user.shutdown(socket.SHUT_WR)
             return receive_all(user)
-    except (ConnectionError, TimeoutError):
-        return None  # the reset may come before connect has returned
+    except OSError:
+        return None  # the reset may come before connect has returned, or before the last word
 
 
 def v2(source, destination, port_source, port_destination, kind=0x11):
@@ -101,6 +101,22 @@ def more_ports_than_descriptors_are_refused_with_the_number(lab):
     assert code == 2 and "1064" in text, (code, text)
 
 
+@scenario
+def one_listener_takes_tcp_and_udp_at_several_addresses(lab):
+    service, datagrams = lab.add(Service(echo)), None
+    while not datagrams:  # a server's port is one for both
+        try:
+            datagrams = lab.add(DatagramService(port=service.port))
+        except OSError:
+            service = lab.add(Service(echo))
+    first, second = free_port(), free_port()
+    lab.run("both", config(f"bind = 127.0.0.2:{first}\nbind = 127.0.0.3:{second}\n"
+                           "protocol = both\nudp_timeout = 1s\n", f"server = {service.address}\n"))
+    for address in (f"127.0.0.2:{first}", f"127.0.0.3:{second}"):
+        echo_once(address)
+        assert lab.add(DatagramUser(address)).ask(b"hello") == b"hello"
+
+
 def path_user(path):
     user = socket.socket(socket.AF_UNIX)
     user.settimeout(15)
@@ -123,6 +139,20 @@ def users_and_servers_may_be_at_a_path(lab):
         assert receive_all(user) == keyed(1, 5000)
     program.stop()
     assert not os.path.exists(outer), "the file is removed at the end"
+
+
+@scenario
+def users_at_a_path_are_nobody_in_a_proxy_header(lab):
+    service, path = lab.add(Service(everything)), lab.path("outer.sock")
+    for version, header in (("v1", b"PROXY UNKNOWN\r\n"), ("v2", SIGNATURE + b"\x20\0\0\0")):
+        lab.run("outer", config(f"bind = unix:{path}\n",
+                                f"server = {service.address}\nsend_proxy = {version}\n"))
+        with path_user(path) as user:
+            user.sendall(b"hello")
+            user.shutdown(socket.SHUT_WR)
+            assert receive_all(user) == b"done"
+        assert service.result() == header + b"hello"
+        lab.programs.pop().stop()
 
 
 @scenario
@@ -255,6 +285,37 @@ def who_a_header_names_is_let_in_or_not(lab):
     assert say(stage.address, b"PROXY TCP4 192.0.3.1 127.0.0.1 1 2\r\nx") == b"done"
 
 
+@scenario
+def rate_limit_counts_those_whom_headers_name(lab):
+    _, stage = proxied(lab, listener="rate_limit = 1/h burst=2\n")
+    for user in ("192.0.2.1", "192.0.2.2"):
+        header = f"PROXY TCP4 {user} 127.0.0.1 1 2\r\nx".encode()
+        assert [say(stage.address, header) for _ in range(3)] == [b"done", b"done", None]
+
+
+def server_of(stage, user, port):
+    """Which one answers that user, as a header names it."""
+    return say(stage.address, f"PROXY TCP4 {user} 127.0.0.1 {port} 2\r\n".encode())
+
+
+def check_hashed(stage, answers):
+    """Each user has a server of its own choice, whatever its port, and together they have all."""
+    by_user = {}
+    for user in (f"192.0.2.{number}" for number in range(1, 25)):
+        by_user[user] = {server_of(stage, user, port) for port in (1, 2, 40000)}
+        assert len(by_user[user]) == 1, (user, by_user[user])
+    assert set().union(*by_user.values()) == set(answers), by_user
+
+
+@scenario
+def source_hash_goes_by_the_address_that_a_header_names(lab):
+    answers = [b"a", b"b", b"c"]
+    services = [lab.add(Service(lambda sock, answer=answer: sock.sendall(answer))) for answer in answers]
+    stage = direct(lab, *[service.address for service in services], backend="balance = source_hash\n",
+                   listener="accept_proxy = any\naccept_proxy_from = 127.0.0.1\n")
+    check_hashed(stage, answers)
+
+
 def other_reader(lab):
     """A program that reads PROXY headers with a library that is not ours."""
     if not shutil.which("go"):
@@ -268,20 +329,57 @@ def other_reader(lab):
     return program
 
 
+def read_by(program, data):
+    return subprocess.run([program], input=data, stdout=subprocess.PIPE, check=False,
+                          timeout=15).stdout.decode()
+
+
 @scenario
 def an_independent_reader_understands_our_headers(lab):
     program = other_reader(lab)
-    for version, name in ((1, b"PROXY TCP4 192.0.2.1 198.51.100.2 40000 443\r\n"),
-                          (2, b"PROXY TCP6 2001:db8::1 2001:db8::2 40000 443\r\n")):
+    for version in (1, 2):
         service, stage = proxied(lab, backend=f"send_proxy = v{version}\n")
-        assert say(stage.address, name + b"hello") == b"done"
-        read = subprocess.run([program], input=service.result(), stdout=subprocess.PIPE,
-                              check=False, timeout=15).stdout.decode()
-        ends = {1: "192.0.2.1:40000 198.51.100.2:443",
-                2: "[2001:db8::1]:40000 [2001:db8::2]:443"}[version]
-        assert read == f"{version} false {ends} hello\n", read
+        for name, ends in ((b"TCP4 192.0.2.1 198.51.100.2 40000 443",
+                            "192.0.2.1:40000 198.51.100.2:443"),
+                           (b"TCP6 2001:db8::1 2001:db8::2 1 65535",
+                            "[2001:db8::1]:1 [2001:db8::2]:65535")):
+            assert say(stage.address, b"PROXY " + name + b"\r\nhello") == b"done"
+            read = read_by(program, service.result())
+            assert read == f"{version} false {ends} hello\n", read
         lab.close_ends()
         lab.programs.pop().stop()
+
+
+@scenario
+def an_independent_reader_understands_our_headers_of_datagrams(lab):
+    program = other_reader(lab)
+    _, user, heard, _ = udp_proxied(lab, "every")
+    port = user.socket.getsockname()[1]
+    assert user.ask(b"hello") == b"hello"
+    asked = user.socket.getpeername()[1]
+    read = read_by(program, heard[0])
+    assert read == f"2 true {LOOPBACK}:{port} {LOOPBACK}:{asked} hello\n", read
+
+
+@scenario
+def an_independent_reader_understands_the_headers_of_a_tunnel_client(lab):
+    program = other_reader(lab)
+    for version in (1, 2):
+        service = lab.add(Service(everything))
+        stage = tunnel(lab, service.address, service=f"send_proxy = v{version}\n")
+        with connect(stage.address) as user:
+            user.sendall(b"hello")
+            user.shutdown(socket.SHUT_WR)
+            assert receive_all(user) == b"done"
+            source = user.getsockname()[1]
+        read = read_by(program, service.result())
+        assert read == f"{version} false {LOOPBACK}:{source} {stage.address} hello\n", read
+        lab.close_ends()
+        while lab.programs:
+            lab.programs.pop().stop()
+        for name in os.listdir(lab.folder):
+            if name.endswith((".crt", ".key")):
+                os.unlink(lab.path(name))
 
 
 # ---- UDP ----

@@ -60,6 +60,26 @@ def a_server_that_is_away_costs_the_user_nothing(lab):
 
 
 @scenario
+def a_server_that_comes_and_goes_is_left_out_ever_longer_and_taken_back(lab):
+    flaps, there = Service(saying(b"a")), lab.add(Service(saying(b"b")))
+    stage = direct(lab, flaps.address, there.address,
+                   backend="eject_after = 2\neject_time = 200ms\neject_max = 1s\n")
+    assert {ask(stage.address) for _ in range(4)} == {b"a", b"b"}
+    for round_of in (1, 2):
+        flaps.close()
+        begun = time.monotonic()
+        until(lambda: ask(stage.address) == b"b" and
+              stage.server.count("server ejected.*in_a_row=4") >= round_of,
+              "it is found away four times")
+        assert time.monotonic() - begun > 0.2 + 0.4 + 0.8, "the time out does not double"
+        flaps = Service(saying(b"a"), port=flaps.port)
+        until(lambda: ask(stage.address) == b"a", "it is used again")
+        stage.server.await_line("ejected server is back", round_of)
+    lab.add(flaps)
+    assert {ask(stage.address) for _ in range(4)} == {b"a", b"b"}
+
+
+@scenario
 def clients_take_turns(lab):
     stage, _, _ = two_clients(lab, [saying(b"a"), saying(b"b")])
     answers = [ask(stage.address) for _ in range(8)]

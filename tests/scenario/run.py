@@ -18,8 +18,8 @@ sys.path.insert(0, HERE)
 
 from lab import SCENARIOS, Lab, Skip  # noqa: E402
 
-ROOMS = ["relay", "tunnel", "trust", "pool", "failure", "limits", "listeners", "command", "admin",
-         "workers"]
+ROOMS = ["relay", "differential", "tunnel", "trust", "pool", "names", "failure", "flood", "hostile",
+         "limits", "listeners", "command", "admin", "metrics", "datagrams", "workers"]
 
 
 def run_one(name, binary, keep):

@@ -5,7 +5,9 @@ import select
 import signal
 import time
 
+import datagrams
 import lab as lab_module
+import listeners
 import stages
 from ends import Deaf, Service, connect, echo, echo_once, receive_exactly
 from lab import REGISTERED
@@ -20,6 +22,11 @@ AGAIN = [
     "relay.a_connection_to_a_service_that_is_away_ends_at_once",
     "relay.max_connections_closes_what_is_over_it_at_once",
     "relay.many_short_connections_one_after_another_leave_nothing",
+    "differential.a_conversation_of_sizes_at_every_edge_is_the_same",
+    "differential.a_reset_by_the_service_behind_much_is_the_same",
+    "differential.many_urgent_bytes_arrive_in_their_places",
+    "flood.handshakes_from_many_addresses_leave_honest_clients_their_service",
+    "flood.what_only_looks_like_handshakes_leaves_honest_clients_their_service",
     "tunnel.each_udp_user_has_a_session_of_its_own", "tunnel.a_udp_session_ends_when_it_is_silent",
     "tunnel.a_client_offers_several_services_by_name",
     "tunnel.a_second_signal_ends_a_tunnel_with_open_connections_at_once",
@@ -34,6 +41,17 @@ AGAIN = [
     "listeners.a_source_that_comes_too_often_is_refused_and_others_are_not",
     "listeners.a_run_of_ports_keeps_the_port_towards_a_server_without_one",
     "listeners.users_and_servers_may_be_at_a_path",
+    "datagrams.five_hundred_users_keep_a_session_each",
+    "datagrams.udp_sessions_is_exact_and_what_ends_makes_room", "datagrams.udp_sessions_per_source_is_exact",
+    "datagrams.a_flow_that_nobody_answers_keeps_its_session",
+    "datagrams.a_flow_of_the_service_keeps_its_session",
+    "listeners.udp_answers_leave_from_the_address_that_was_asked",
+    "listeners.source_hash_goes_by_the_address_that_a_header_names",
+    "listeners.rate_limit_counts_those_whom_headers_name",
+    "datagrams.one_port_of_a_user_at_two_listeners_is_two_sessions",
+    "names.servers_come_and_go_with_the_records_and_those_that_stay_keep_their_users",
+    "names.a_name_that_vanishes_keeps_its_servers_and_is_counted",
+    "names.a_silent_name_server_holds_up_neither_the_start_nor_the_end",
     "admin.sockets_that_were_handed_over_are_used_where_they_fit",
 ]
 
@@ -111,17 +129,26 @@ def a_client_with_one_connection_serves_users_of_all_workers(lab):
     assert 0 < counted(stage.server, "handed_connections") < 40
 
 
+def clients_of_one_connection(lab, services, **server):
+    """Each on whichever worker its connection came to."""
+    names = [f"client-{number}" for number in range(len(services))]
+    lab.certs(".", *(word for name in names for word in ("--client", name)))
+    services = [lab.add(service) for service in services]
+    stage, dial = stages.tunnel_server(lab, certs=False, **server)
+    clients = [lab.start(name, stages.client_config(dial, service.address, name=name,
+                                                    client="connections = 1\n"))
+               for name, service in zip(names, services)]
+    for client in clients:
+        client.ready(REGISTERED)
+    stage.server.await_line(REGISTERED, len(names))
+    stage.server.descriptors = stage.server.count_descriptors()
+    return stage, clients, services
+
+
 @with_workers(4)
 def a_refused_open_is_replayed_on_a_client_that_other_workers_have(lab):
-    names = ("client-a", "client-b", "client-c")
-    lab.certs(".", *(word for name in names for word in ("--client", name)))
-    stage, dial = stages.tunnel_server(lab, certs=False, tunnel="open_retries = 2\n")
-    services = [lab.add(Service(echo)) for _ in names]
-    for name, service in zip(names, services):
-        lab.start(name, stages.client_config(dial, service.address, name=name,
-                                             client="connections = 1\n")).ready(REGISTERED)
-    stage.server.await_line(REGISTERED, 3)
-    stage.server.descriptors = stage.server.count_descriptors()
+    stage, _, services = clients_of_one_connection(lab, [Service(echo) for _ in range(3)],
+                                                   tunnel="open_retries = 2\n")
     for service in services[:2]:
         service.close()
     for key in range(24):
@@ -130,6 +157,62 @@ def a_refused_open_is_replayed_on_a_client_that_other_workers_have(lab):
     lab.close_ends()
     stage.server.stop()
     assert counted(stage.server, "opens_retried") > 0
+
+
+@with_workers(2)
+def an_open_that_is_not_answered_is_replayed_on_a_client_that_other_workers_have(lab):
+    stage, clients, services = clients_of_one_connection(lab, [Service(echo) for _ in range(4)],
+                                                         tunnel="open_retries = 3\n")
+    for client in clients[:3]:
+        client.signal(signal.SIGSTOP)
+    begun = time.monotonic()
+    for key in range(12):
+        echo_once(stage.address, key=key, size=5000)
+    assert time.monotonic() - begun < 12, "a user waits for open_timeout at most, for each client"
+    assert services[3].accepted == 12
+    for client in clients[:3]:
+        client.signal(signal.SIGCONT)
+    lab.close_ends()
+    stage.server.stop()
+    assert counted(stage.server, "opens_retried") > 0
+
+
+@with_workers(2)
+def source_hash_of_a_tunnel_goes_by_the_address_that_a_header_names(lab):
+    answers = [b"a", b"b", b"c"]
+    stage, _, _ = clients_of_one_connection(
+        lab, [Service(lambda sock, answer=answer: sock.sendall(answer)) for answer in answers],
+        tunnel="balance = source_hash\n", listener="accept_proxy = any\naccept_proxy_from = 127.0.0.1\n")
+    listeners.check_hashed(stage, answers)
+
+
+@with_workers(2)
+def datagrams_are_carried_to_the_worker_that_has_their_tunnel(lab):
+    service = lab.add(datagrams.Watcher())
+    stage, dial = stages.tunnel_server(lab, listener=datagrams.UDP + "udp_timeout = 5s\n")
+    lab.start("client", stages.client_config(dial, service.address,
+                                             client="connections = 1\n")).ready(REGISTERED)
+    stage.server.await_line(REGISTERED)
+    users = lab.add(datagrams.Users(stage.address, 100))
+    users.check_served(100)
+    assert len(service.words) == 100, f"{len(service.words)} sessions"
+    assert all(set(heard) == {b"%d" % number} for number, heard in users.heard.items())
+    lab.close_ends()
+    stage.server.stop()
+    assert counted(stage.server, "carried_datagrams") and not counted(stage.server, "limit_handed")
+
+
+@with_workers(2)
+def udp_users_of_one_address_are_hashed_to_one_client(lab):
+    stage, _, services = clients_of_one_connection(
+        lab, [datagrams.Watcher() for _ in range(4)], tunnel="balance = source_hash\n",
+        listener=datagrams.UDP + "udp_timeout = 5s\n")
+    for host in range(1, 17):
+        before = [len(service.words) for service in services]
+        lab.add(datagrams.Users(stage.address, 8, f"127.0.1.{host}")).check_served(8)
+        more = [len(service.words) - count for service, count in zip(services, before)]
+        assert sorted(more) == [0, 0, 0, 8], more
+    assert sum(bool(service.words) for service in services) > 1, "not all at one client"
 
 
 @with_workers(4)

@@ -18,6 +18,7 @@ static const struct door doors[] = {
     {SIM_OBEY,       90, false},
     {SIM_ECHO,       91, false},
     {SIM_SLOW,       92, false},
+    {SIM_OBEY,       93, true },
     {SIM_RESET,      94, false},
     {SIM_CUT,        95, false},
 };
@@ -50,7 +51,10 @@ static const char configuration[] =
     "[listener l7]\nbind = 10.0.0.1:87\nbackend = b7\n"
     "[listener l8]\nbind = 10.0.0.1:88\nbackend = b8\n"
     "[listener l9]\nbind = 0.0.0.0:89\nbackend = b9\n"
-    "protocol = udp\n" SPLICED("90") SPLICED("91") SPLICED("92") SPLICED("94") SPLICED("95");
+    "protocol = udp\n"
+    "[backend b93]\nserver = 10.9.9.9:8093\n" /* nobody has that address */
+    "[listener l93]\nbind = 10.0.0.1:93\nbackend = b93\n" SPLICED("90") SPLICED("91") SPLICED("92")
+        SPLICED("94") SPLICED("95");
 
 struct direct {
     struct sim *sim;

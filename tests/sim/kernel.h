@@ -13,6 +13,7 @@ enum {
     SIM_WORKERS = 4, /* of a host */
     SIM_ADDRESSES = 4,
     SIM_NAMES = 16,
+    SIM_SYNS = 32,
     SIM_FD_BASE = 1 << 20, /* no descriptor of the real kernel */
     SIM_FDS = 4096
 };
@@ -193,6 +194,8 @@ struct sim_host {
     uint32_t addr_count;
     uint32_t fd_limit, fds;
     uint16_t next_port;
+    uint32_t syns;             /* that came in */
+    uint64_t syn_ns[SIM_SYNS]; /* the first of them */
     struct list bound;
     struct addr outer; /* length 0: no NAT */
     uint16_t outer_shift;

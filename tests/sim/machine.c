@@ -62,12 +62,20 @@ uint64_t machine_wakes_at(const struct sim_machine *machine)
     return timer < late ? timer : late;
 }
 
+/* The next turn goes on with operations that met an empty group, though it may be empty no more. */
+static bool group_goes_on(const struct group *group)
+{
+    return !list_empty(&group->dry) && group->published;
+}
+
 void machine_turn(struct sim_machine *machine)
 {
+    const struct worker *worker = &machine->worker;
     bool again = machine->again;
     int rc = worker_turn(&machine->worker, UINT64_MAX);
 
-    machine->again = !again && !list_empty(&machine->worker.ring->refillable);
+    machine->again = (!again && !list_empty(&worker->ring->refillable)) ||
+                     group_goes_on(&worker->tcp_group) || group_goes_on(&worker->udp_group);
     if (rc < 0) {
         sim_fault(machine->sim, "a worker's ring broke: %d", rc);
         machine->broken = true;

@@ -27,6 +27,7 @@ struct sim_verdict scenario_tunnel(const struct sim_options *options);
 struct sim_verdict scenario_tunnel_session(const struct sim_options *options);
 struct sim_verdict scenario_server_lost(const struct sim_options *options);
 struct sim_verdict scenario_client_lost(const struct sim_options *options);
+struct sim_verdict scenario_flapping(const struct sim_options *options);
 
 /* ---- a relay of the program on a host ---- */
 struct station {
@@ -67,6 +68,7 @@ struct visitors {
     bool resets[VISITORS_MAX];
     uint32_t count;
     bool rough;           /* the world may break well-behaved ones too */
+    bool patient;         /* none leaves before its time */
     bool loses_datagrams; /* its network may lose them, and nobody sends them again */
 };
 void visitors_send(struct visitors *visitors, struct sim_host *from, const char *address,

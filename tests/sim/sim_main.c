@@ -21,6 +21,7 @@ const struct scenario scenarios[] = {
     {"tunnel_session", "the same through a tunnel",                     scenario_tunnel_session},
     {"server_lost",    "a tunnel's server vanishes and comes back",     scenario_server_lost   },
     {"client_lost",    "one of two tunnel clients vanishes",            scenario_client_lost   },
+    {"flapping",       "a backend's servers fall away and come back",   scenario_flapping      },
 };
 const uint32_t scenario_count = ARRAY_COUNT(scenarios);
 

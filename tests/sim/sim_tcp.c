@@ -345,6 +345,9 @@ static void syn_arrived(struct sim *sim, void *subject, uint64_t detail)
     if (client->state != SIM_CONNECTING)
         return;
     listener = sim_bound(host, SIM_TCP, &client->peer, &client->local);
+    if (host->syns < SIM_SYNS)
+        host->syn_ns[host->syns] = sim->now_ns;
+    host->syns++;
     sim_trace(sim, "SYN arrives", host->index, addr_port(&client->peer), listener != NULL);
     if (!listener && !link->cut) {
         sim_schedule(sim, sim->now_ns + sim_delay(sim, link), connect_failed, client, ECONNREFUSED);

@@ -231,6 +231,8 @@ void visitors_send(struct visitors *visitors, struct sim_host *from, const char 
     } else {
         struct sim_user_script script = script_for(sim, door);
 
+        if (visitors->patient)
+            script.reset_after = script.patience_ns = 0;
         visitors->resets[at] = script.reset_after || (script.patience_ns && behaves(door));
         visitors->users[at] = sim_user(from, &server, &script);
     }

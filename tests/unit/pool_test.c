@@ -139,6 +139,24 @@ TEST(a_removed_member_is_unused_once_its_last_session_ends)
     check(fakes[1].unused == 1);
 }
 
+TEST(a_moved_member_keeps_its_sessions_and_counts_in_its_new_tier_and_weight)
+{
+    struct backend_pool *pool = pool_of(3, BALANCE_ROUND_ROBIN);
+    int picks[3] = {0};
+
+    for (int i = 0; i < 3; i++)
+        check(picked(pool) == i);
+    check(backend_pool_move(pool, &fakes[0].member, TIER_STANDBY, 1) == 0);
+    check(backend_pool_move(pool, &fakes[1].member, TIER_NORMAL, 3) == 0);
+    check(backend_pool_count(pool) == 3);
+    for (int i = 0; i < 8; i++)
+        picks[picked(pool)]++;
+    check(picks[0] == 0 && picks[1] == 6 && picks[2] == 2);
+    check(member_active(&fakes[0].member) == 1 && member_total(&fakes[1].member) == 7);
+    check(!fakes[0].unused);
+    pool_end(pool);
+}
+
 TEST(an_empty_pool_gives_nobody)
 {
     struct backend_pool *pool = pool_of(0, BALANCE_LEAST_CONN);

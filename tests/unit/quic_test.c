@@ -130,6 +130,64 @@ TEST(a_stream_that_is_read_quickly_may_have_more_under_way)
     check(scene_close(&scene));
 }
 
+/* Keeps LIMIT undrained, and notes the most that was under way: written and not there yet. */
+enum { LIMIT = 64 << 10 };
+
+static void write_within_limit(struct flow *flow, const struct flow *far, uint64_t *most)
+{
+    uint8_t slice[SLICE] = {0};
+
+    while (flow->written - flow->drained < LIMIT)
+        flow_write(flow, slice, sizeof(slice));
+    if (flow->written - far->received > *most)
+        *most = flow->written - far->received;
+}
+
+TEST(a_writer_with_a_small_limit_fills_a_far_path_as_far_as_the_windows_go)
+{
+    struct scene scene;
+    struct router router;
+    struct flow *flow;
+    uint64_t most = 0;
+
+    scene_defaults(&scene);
+    scene.config.stream_window_max = 1 << 20;
+    check(scene_open_far(&scene, &router));
+    flow = flow_open(&scene.client);
+    check(flow);
+    check(route_far_until(
+        &scene, &router,
+        (write_within_limit(flow, &scene.server.flows[0], &most), most > 8 * LIMIT)));
+    check(route_far_until(
+        &scene, &router,
+        (write_within_limit(flow, &scene.server.flows[0], &most), flow->written > 8 << 20)));
+    check(most <= (1 << 20) + LIMIT + SLICE);
+    check(scene_close(&scene));
+    router_close(&router);
+}
+
+TEST(bytes_that_wait_for_the_readers_credit_count_against_the_writer)
+{
+    struct scene scene;
+    struct router router;
+    struct flow *flow;
+    uint64_t most = 0;
+
+    scene_defaults(&scene);
+    check(scene_open_far(&scene, &router));
+    flow = flow_open(&scene.client);
+    check(flow);
+    check(route_far_until(
+        &scene, &router,
+        (write_within_limit(flow, &scene.server.flows[0], &most), most > 8 * LIMIT)));
+    scene.server.flows[0].greedy = true; /* the reader stops */
+    check(route_far_until(&scene, &router,
+                          (write_within_limit(flow, &scene.server.flows[0], &most),
+                           flow->written - scene.server.flows[0].received < LIMIT + SLICE)));
+    check(scene_close(&scene));
+    router_close(&router);
+}
+
 TEST(stop_resets_the_stream_with_its_code)
 {
     struct scene scene;

@@ -42,7 +42,7 @@ static void mailbox_run(void)
 
 /* ---- a name server on loopback ---- */
 
-enum { TYPE_A = 1, TYPE_AAAA = 28, SERVFAIL = 2, NXDOMAIN = 3, REFUSED = 5 };
+enum { TYPE_A = 1, TYPE_AAAA = 28, TYPE_SRV = 33, SERVFAIL = 2, NXDOMAIN = 3, REFUSED = 5 };
 
 static const struct zone_row {
     const char *name;
@@ -50,16 +50,20 @@ static const struct zone_row {
     int fours;      /* A records: 192.0.2.1 … */
     int sixes;      /* AAAA records: 2001:db8::1 … */
     uint32_t ttl_s; /* of the first; each further one lives a second less */
+    int hosts;      /* SRV records: 1 10 8001 H1.test …; the host of a negative one is the root */
 } zone[] = {
-    {"one.test",      0,        1,  0, 30 },
-    {"six.test",      0,        0,  1, 40 },
-    {"many.test",     0,        3,  2, 100},
-    {"lots.test",     0,        12, 0, 60 },
-    {"empty.test",    0,        0,  0, 0  },
-    {"silent.test",   -1,       0,  0, 0  },
-    {"nonsense.test", -2,       0,  0, 0  },
-    {"fail.test",     SERVFAIL, 0,  0, 0  },
-    {"refused.test",  REFUSED,  0,  0, 0  },
+    {"_web._tcp.test", 0,        0,  0, 50,  3 },
+    {"_no._tcp.test",  0,        0,  0, 50,  -1},
+    {"_all._tcp.test", 0,        0,  0, 50,  40},
+    {"one.test",       0,        1,  0, 30,  0 },
+    {"six.test",       0,        0,  1, 40,  0 },
+    {"many.test",      0,        3,  2, 100, 0 },
+    {"lots.test",      0,        12, 0, 60,  0 },
+    {"empty.test",     0,        0,  0, 0,   0 },
+    {"silent.test",    -1,       0,  0, 0,   0 },
+    {"nonsense.test",  -2,       0,  0, 0,   0 },
+    {"fail.test",      SERVFAIL, 0,  0, 0,   0 },
+    {"refused.test",   REFUSED,  0,  0, 0,   0 },
 };
 
 static struct {
@@ -148,10 +152,34 @@ static size_t answer_add(uint8_t *to, int type, uint32_t ttl_s, int number)
     return 12 + size;
 }
 
-static size_t server_answer(uint8_t packet[1024], size_t question, int type,
+static size_t srv_add(uint8_t *to, uint32_t ttl_s, int number)
+{
+    uint8_t record[64] = {0xc0, 12,
+                          0,    TYPE_SRV,
+                          0,    1,
+                          0,    0,
+                          0,    (uint8_t)ttl_s,
+                          0,    0,
+                          0,    (uint8_t)number,
+                          0,    (uint8_t)(10 * number),
+                          0x1f, (uint8_t)(0x40 + number)};
+    size_t length = 18;
+
+    if (number > 0)
+        length += (size_t)snprintf((char *)record + length, 20, "%cH%02d%ctest", 3, number, 4) + 1;
+    else
+        length++;
+    record[11] = (uint8_t)(length - 12);
+    memcpy(to, record, length);
+    return length;
+}
+
+static size_t server_answer(uint8_t packet[4096], size_t question, int type,
                             const struct zone_row *row)
 {
     int count = !row ? 0 : type == TYPE_A ? row->fours : type == TYPE_AAAA ? row->sixes : 0;
+    int hosts = row && type == TYPE_SRV ? row->hosts : 0;
+    uint32_t ttl_s = row ? row->ttl_s : 0;
     size_t length = 12 + question;
 
     packet[2] = 0x81;
@@ -159,7 +187,10 @@ static size_t server_answer(uint8_t packet[1024], size_t question, int type,
     memset(packet + 6, 0, 6); /* no additional section, so no EDNS */
     packet[7] = (uint8_t)count;
     for (int i = 0; i < count; i++)
-        length += answer_add(packet + length, type, row->ttl_s - (uint32_t)i, i + 1);
+        length += answer_add(packet + length, type, ttl_s - (uint32_t)i, i + 1);
+    packet[7] = (uint8_t)(packet[7] + abs(hosts));
+    for (int i = 0; i < abs(hosts); i++)
+        length += srv_add(packet + length, ttl_s - (uint32_t)i, hosts < 0 ? -1 : i + 1);
     return length;
 }
 
@@ -167,7 +198,7 @@ static void server_serve(void)
 {
     struct sockaddr_in peer;
     socklen_t peer_length = sizeof(peer);
-    uint8_t packet[1024];
+    uint8_t packet[4096];
     char name[256];
     int type = 0;
     ssize_t length = recvfrom(server.fd, packet, 512, 0, (struct sockaddr *)&peer, &peer_length);
@@ -218,6 +249,13 @@ static void end(void)
     resolver_close(&resolver);
     mailbox_run();
     close(server.fd);
+}
+
+static void ask_srv(struct resolve_request *request, const char *name)
+{
+    *request = (struct resolve_request){.srv = true, .worker = &asker, .done = note_answer};
+    snprintf(request->host, sizeof(request->host), "%s", name);
+    resolve_ask(resolver, request);
 }
 
 static void ask(struct resolve_request *request, const char *host)
@@ -411,6 +449,85 @@ TEST(names_in_the_hosts_file_are_answered_without_a_query)
     end();
     close(fd);
     unlink(path);
+}
+
+TEST(srv_records_come_whole_with_the_shortest_ttl)
+{
+    struct resolve_request request;
+    const struct srv_record *second;
+
+    check(begin(NULL));
+    ask_srv(&request, "_web._tcp.test");
+    wait_for(1);
+    check(request.error == 0 && request.count == 3 && request.ttl_s == 48);
+    second = &request.records[1];
+    check(!strcmp(second->host, "h02.test") && second->port == 8002);
+    check(second->priority == 2 && second->weight == 20);
+    mem_free(request.records);
+    end();
+}
+
+TEST(any_number_of_srv_records_is_taken)
+{
+    struct resolve_request request;
+
+    check(begin(NULL));
+    ask_srv(&request, "_all._tcp.test");
+    wait_for(1);
+    check(request.error == 0 && request.count == 40);
+    check(!strcmp(request.records[39].host, "h40.test"));
+    mem_free(request.records);
+    end();
+}
+
+TEST(no_srv_record_and_one_that_names_nobody_are_enoent)
+{
+    struct resolve_request none, nobody, unknown;
+
+    check(begin(NULL));
+    ask_srv(&none, "one.test");
+    ask_srv(&nobody, "_no._tcp.test");
+    ask_srv(&unknown, "_unknown._tcp.test");
+    wait_for(3);
+    check(none.error == -ENOENT && !none.records && none.count == 0);
+    check(nobody.error == -ENOENT && !nobody.records && nobody.count == 0);
+    check(unknown.error == -ENOENT && !unknown.records);
+    end();
+}
+
+TEST(who_gives_up_is_answered_at_once)
+{
+    struct resolve_request given_up, other;
+    uint64_t began = monotonic_ms();
+
+    check(begin(NULL));
+    ask(&given_up, "silent.test.");
+    ask_srv(&other, "silent.test.");
+    turn();
+    resolve_give_up(&given_up);
+    wait_for(1);
+    check(given_up.error == -EAGAIN && monotonic_ms() - began < 1000);
+    resolve_give_up(&other);
+    wait_for(2);
+    check(other.error == -EAGAIN);
+    end();
+}
+
+TEST(an_answer_is_kept_for_a_moment_only)
+{
+    const struct timespec pause = {.tv_sec = 2, .tv_nsec = 10000000};
+    struct resolve_request request;
+    uint32_t queries;
+
+    check(begin(NULL));
+    ask(&request, "one.test.");
+    wait_for(1);
+    queries = server.queries;
+    nanosleep(&pause, NULL); /* c-ares has no other clock */
+    ask(&request, "one.test.");
+    wait_for(2);
+    check(request.error == 0 && server.queries > queries);
+    end();
 }
 
 TEST(closing_answers_what_is_open)

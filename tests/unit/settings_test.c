@@ -228,6 +228,42 @@ TEST(every_text_has_a_longest_length)
     check(all_rows(text_keeps_bounds));
 }
 
+static bool rate_keeps_bounds(const struct settings_section *section, const struct option *option)
+{
+    static const char *const inside[] = {"1/h", "1000000/s", "1/s burst=1", "1/s burst=1000000"};
+    static const char *const outside[] = {"0/s",         "1000001/s",         "-1/s",   "1/d",
+                                          "1/s burst=0", "1/s burst=1000001", "1/s 1/s"};
+
+    if (option->type != &option_rate)
+        return true;
+    for (size_t i = 0; i < ARRAY_COUNT(inside); i++)
+        if (!row_takes(section, option, inside[i]))
+            return false;
+    for (size_t i = 0; i < ARRAY_COUNT(outside); i++)
+        if (row_takes(section, option, outside[i]))
+            return false;
+    return true;
+}
+
+TEST(every_rate_is_taken_at_its_bounds_and_refused_just_outside)
+{
+    check(all_rows(rate_keeps_bounds));
+}
+
+/* But where any text will do. */
+static bool nonsense_is_refused(const struct settings_section *section, const struct option *option)
+{
+    bool any = option->type == &option_text || option->type == &option_path ||
+               option->type == &option_list;
+
+    return any || !row_takes(section, option, "no such thing?");
+}
+
+TEST(every_option_refuses_nonsense)
+{
+    check(all_rows(nonsense_is_refused));
+}
+
 static bool words_are_known(const struct settings_section *section, const struct option *option)
 {
     char message[200];
@@ -426,7 +462,13 @@ static const struct {
     {"client",   "server",  "server = a\n",                     "server: a has no port"                                },
     {"backend",  "server",  "server = a:0\n",                   "server: a:0 is not HOST:PORT"                         },
     {"backend",  "server",  "server = a:65536\n",               "server: a:65536 is not HOST:PORT"                     },
-    {"backend",  "server",  "server = srv:a\n",                 "not in this version: server = srv:NAME"               },
+    {"backend",  "server",  "server = srv:a:80\n",              "server: srv:a:80 is not srv:NAME"                     },
+    {"backend",  "server",  "server = srv:\n",                  "server: srv: is not srv:NAME"                         },
+    {"backend",  "server",  "server = srv:a weight=2\n",
+     "server: weight: the records of srv:NAME say it"                                                                  },
+    {"client",   "server",  "server = srv:a\n",                 "server: srv:NAME is for the servers of a [backend]"   },
+    {"client",   "local",   "local = srv:a\n",                  "local: srv:NAME is for the servers of a [backend]"    },
+    {"service",  "target",  "target = srv:a\n",                 "target: srv:NAME is for the servers of a [backend]"   },
     {"backend",  "server",  "server = a:1 weight=257\n",        "weight: 257 is more than 256"                         },
     {"backend",  "server",  "server = a:1 weight=0\n",          "weight: 0 is less than 1"                             },
     {"backend",  "server",  "server = a:1 tier=gold\n",

@@ -7,7 +7,7 @@
 #include "core/mem.h"
 #include "tests/unit/real_worker.h"
 
-enum { USERS = 12, ADDRESSES = 3, ENDS_MAX = 512 };
+enum { USERS = 12, ADDRESSES = 3, ENDS_MAX = 4096 };
 
 /* A far end that remembers what it was sent, and closes in the turn after it was stopped. */
 struct far_end {
@@ -20,7 +20,7 @@ struct far_end {
 
 static struct scene {
     struct real_worker real;
-    _Atomic uint32_t open;
+    struct udp_sources *sources;
     struct listener_settings settings;
     struct traffic traffic;
     struct gate gate;
@@ -80,17 +80,17 @@ static void sender_idle(void *owner)
 static bool scene_open(uint32_t max, uint32_t max_per_source)
 {
     struct addr any = loopback_addr();
-    struct udp_sessions_options options = {.worker = &scene.real.worker,
-                                           .gate = &scene.gate,
-                                           .next_id = &scene.next_id,
-                                           .id_step = 1,
-                                           .open = &scene.open,
-                                           .listener = "l",
-                                           .timeout_ns = OPTION_SECOND,
-                                           .max = max,
-                                           .max_per_source = max_per_source,
-                                           .traffic = &scene.traffic,
-                                           .idle = sessions_idle};
+    struct udp_sessions_options options = {
+        .worker = &scene.real.worker,
+        .gate = &scene.gate,
+        .next_id = &scene.next_id,
+        .id_step = 1,
+        .listener = "l",
+        .timeout_ns = OPTION_SECOND,
+        .limits = {max, max_per_source},
+        .traffic = &scene.traffic,
+        .idle = sessions_idle
+    };
 
     memset(&scene, 0, sizeof(scene));
     if (!real_worker_open(&scene.real, NULL))
@@ -100,8 +100,9 @@ static bool scene_open(uint32_t max, uint32_t max_per_source)
     scene.pool = backend_pool_new(&(struct pool_options){.name = "b"});
     scene.member = (struct member){.ops = &member_ops, .name = "m"};
     options.pool = scene.pool;
+    options.sources = scene.sources = udp_sources_new(5);
     gate_init(&scene.gate, &scene.real.worker, &scene.settings, NULL);
-    return scene.fd >= 0 && scene.sender && scene.pool &&
+    return scene.fd >= 0 && scene.sender && scene.pool && scene.sources &&
            backend_pool_add(scene.pool, &scene.member) == 0 &&
            udp_sessions_init(&scene.sessions, &options) == 0;
 }
@@ -129,6 +130,7 @@ static bool scene_close(void)
     udp_sessions_release(&scene.sessions);
     udp_sender_free(&scene.sender);
     backend_pool_free(&scene.pool);
+    udp_sources_free(&scene.sources);
     close(scene.fd);
     for (uint32_t i = 0; i < scene.end_count; i++)
         mem_free(scene.ends[i]);
@@ -237,5 +239,125 @@ TEST(who_is_denied_gets_no_session)
         user_sends(user, 0);
     check(scene.sessions.count == USERS / 2);
     check(counter_read(&scene.real.counters, COUNTER_SOURCES_DENIED) == USERS / 2);
+    check(scene_close());
+}
+
+/* ---- all of it against a simple model ---- */
+
+enum { MODEL_MAX = 20, MODEL_MAX_PER_SOURCE = 12, HOSTS = 2 };
+
+static struct model {
+    struct far_end *ends[USERS][ADDRESSES]; /* NULL: no session */
+    uint64_t used_ns[USERS][ADDRESSES], sent[USERS][ADDRESSES];
+    uint32_t count, by_host[HOSTS], refused;
+} model;
+
+static void model_forget(uint32_t user, uint32_t address)
+{
+    model.ends[user][address] = NULL;
+    model.count--;
+    model.by_host[user % HOSTS]--;
+}
+
+static void model_begin(uint32_t user, uint32_t address)
+{
+    if (model.count == MODEL_MAX || model.by_host[user % HOSTS] == MODEL_MAX_PER_SOURCE) {
+        model.refused++;
+        return;
+    }
+    model.ends[user][address] = scene.ends[scene.end_count - 1];
+    model.sent[user][address] = 0;
+    model.count++;
+    model.by_host[user % HOSTS]++;
+}
+
+static bool model_user_sends(uint32_t user, uint32_t address)
+{
+    user_sends(user, address);
+    if (!model.ends[user][address])
+        model_begin(user, address);
+    if (!model.ends[user][address])
+        return !end_of(user, address);
+    model.used_ns[user][address] = scene.real.worker.now_ns;
+    return model.ends[user][address] == end_of(user, address) &&
+           model.ends[user][address]->datagrams == ++model.sent[user][address];
+}
+
+static void model_service_sends(uint32_t user, uint32_t address)
+{
+    struct far_end *end = model.ends[user][address];
+
+    if (!end)
+        return;
+    end->end.events->received(&end->end, (const uint8_t *)"y", 1);
+    model.used_ns[user][address] = scene.real.worker.now_ns;
+}
+
+static void model_end_closes(uint32_t user, uint32_t address)
+{
+    struct far_end *end = model.ends[user][address];
+
+    if (!end)
+        return;
+    end->closed = true;
+    end->end.events->closed(&end->end, REASON_TUNNEL_LOST);
+    model_forget(user, address);
+}
+
+/* Exactly those end that were silent for so long. */
+static bool model_time_passes(uint64_t ns)
+{
+    struct worker *worker = &scene.real.worker;
+
+    worker->now_ns += ns;
+    timers_run(&worker->timers, worker->now_ns);
+    for (uint32_t i = 0; i < USERS * ADDRESSES; i++) {
+        uint32_t user = i / ADDRESSES, address = i % ADDRESSES;
+        uint64_t silent_ns = worker->now_ns - model.used_ns[user][address];
+
+        if (!model.ends[user][address])
+            continue;
+        if (model.ends[user][address]->stopped != (silent_ns >= OPTION_SECOND))
+            return false;
+        if (silent_ns >= OPTION_SECOND)
+            model_forget(user, address);
+    }
+    scene_close_stopped();
+    return true;
+}
+
+static bool model_step(void)
+{
+    uint32_t user = (uint32_t)rand() % USERS, address = (uint32_t)rand() % ADDRESSES;
+
+    switch (rand() % 8) {
+    case 0:
+        return model_time_passes((uint64_t)rand() % (300 * OPTION_MS));
+    case 1:
+        model_service_sends(user, address);
+        return true;
+    case 2:
+        model_end_closes(user, address);
+        return true;
+    default:
+        return model_user_sends(user, address);
+    }
+}
+
+TEST(every_history_of_sessions_agrees_with_a_simple_model)
+{
+    srand(6);
+    memset(&model, 0, sizeof(model));
+    check(scene_open(MODEL_MAX, MODEL_MAX_PER_SOURCE));
+    scene.real.worker.now_ns = os_linux.clock_ns(&os_linux);
+    for (int turn = 0; turn < 10000; turn++) {
+        check(model_step());
+        check(scene.sessions.count == model.count);
+    }
+    check(model.refused &&
+          counter_read(&scene.real.counters, COUNTER_LIMIT_UDP_SESSIONS) +
+                  counter_read(&scene.real.counters, COUNTER_LIMIT_SESSIONS_PER_SOURCE) ==
+              model.refused);
+    check(scene.end_count > 1000);
     check(scene_close());
 }

@@ -58,6 +58,8 @@ static struct wire_message message_sample(uint16_t type)
     } else if (type == WIRE_UDP_OPENED || type == WIRE_UDP_CLOSE) {
         message.session.id = 0xfffffffe;
         message.session.code = type == WIRE_UDP_CLOSE ? WIRE_CODE_LIMIT : 0;
+    } else if (type == WIRE_WANT) {
+        message.want.worker = 5;
     }
     return message;
 }
