@@ -148,6 +148,8 @@ static void peer_take_register(struct tunnel_peer *peer, const struct wire_regis
         peer_refuse_version(peer, reg);
     } else if (!tunnel_server_takes_clients(peer->server)) {
         peer_refuse(peer, WIRE_CODE_DRAINING, "the server is shutting down");
+    } else if (reg->slot >= SETTINGS_CONNECTIONS_MAX) {
+        peer_refuse(peer, WIRE_CODE_LIMIT, "a client has eight connections at most");
     } else if (peer_take_offer(peer, reg)) {
         peer_refuse(peer, WIRE_CODE_NO_MEMORY, wire_code_words(WIRE_CODE_NO_MEMORY));
     } else {
