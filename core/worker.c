@@ -9,6 +9,8 @@ enum {
     TCP_CHUNKS = 64, /* published for receives; few enough to stay in the second-level cache */
     UDP_CHUNKS = 16,
     SPIN_WINDOW_NS = 1000000, /* spinning pays only when something happened this lately */
+    SPIN_LOST_NS = 500000,    /* a poll that took so long gave the core away */
+    SPIN_REST_NS = 100000000, /* and then others are to have it */
     TRIM_NS = 1000000000,     /* between two looks at what the pools keep for nothing */
 };
 
@@ -216,15 +218,23 @@ static uint64_t worker_urgent(const struct worker *worker)
     return ring_stats(worker->ring)->completions - worker->patient;
 }
 
+/* Where others want the core, whoever yields it gets it back long after it would have been woken.
+ */
+static void worker_note_poll(struct worker *worker, uint64_t began_ns, uint64_t ended_ns)
+{
+    if (ended_ns - began_ns > SPIN_LOST_NS)
+        worker->spin_again_ns = ended_ns + SPIN_REST_NS;
+}
+
 /* Polls for a while before sleeping: being woken costs more than that.  1: completions ran. */
 static int worker_spin(struct worker *worker, uint64_t deadline_ns)
 {
     uint64_t completions = ring_stats(worker->ring)->completions;
-    uint64_t now_ns = worker->os->clock_ns(worker->os);
+    uint64_t now_ns = worker->os->clock_ns(worker->os), began_ns;
     uint64_t until_ns = now_ns + worker->spin_ns;
     int rc;
 
-    if (now_ns - worker->active_ns > SPIN_WINDOW_NS)
+    if (now_ns - worker->active_ns > SPIN_WINDOW_NS || now_ns < worker->spin_again_ns)
         return 0;
     if (until_ns > deadline_ns)
         until_ns = deadline_ns;
@@ -235,7 +245,10 @@ static int worker_spin(struct worker *worker, uint64_t deadline_ns)
         if (ring_stats(worker->ring)->completions != completions || worker_has_mail(worker))
             return 1;
         worker->os->yield(worker->os);
-    } while (worker->os->clock_ns(worker->os) < until_ns);
+        began_ns = now_ns;
+        now_ns = worker->os->clock_ns(worker->os);
+        worker_note_poll(worker, began_ns, now_ns);
+    } while (now_ns < until_ns);
     return 0;
 }
 

@@ -65,8 +65,9 @@ struct worker {
     struct list tasks;
     struct vectors_store vectors;
     struct pipes pipes;
-    uint64_t active_ns; /* when completions last ran that others wait for: only then it spins */
-    uint64_t patient;   /* completions, since the start, that nobody hurries for */
+    uint64_t active_ns;     /* when completions last ran that others wait for: only then it spins */
+    uint64_t spin_again_ns; /* its core is shared: it sleeps at once until then */
+    uint64_t patient;       /* completions, since the start, that nobody hurries for */
     bool stopping;
     bool burst; /* the next wait is sleep at once */
     bool ebbed; /* much was freed: the next trim gives it back */

@@ -71,7 +71,7 @@ static const struct option process_options[] = {
            24 * OPTION_HOUR, RELOAD_LIVE,
            "How long a draining process waits for open connections."),
     OPTION(duration, process_settings, spin_ns, "spin", "50us", 0, 10 * OPTION_MS, RELOAD_RESTART,
-           "How long a worker looks for work before it sleeps."),
+           "How long a worker looks for work before it sleeps, unless others want its core."),
 };
 static const char *const process_later[] = {
     "state_dir", "sandbox", "memory_limit", NULL};

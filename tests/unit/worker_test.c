@@ -208,6 +208,54 @@ TEST(a_worker_that_spins_still_sleeps_and_wakes)
     worker_release(&real.worker);
 }
 
+/* A kernel in which somebody else has the core for a while whenever it is yielded. */
+struct crowd {
+    struct os os;
+    uint64_t others_ns;
+    unsigned yields;
+};
+
+static void crowd_yield(struct os *os)
+{
+    struct crowd *crowd = container_of(os, struct crowd, os);
+    uint64_t until_ns = os_linux.clock_ns(&os_linux) + crowd->others_ns;
+
+    crowd->yields++;
+    while (os_linux.clock_ns(&os_linux) < until_ns)
+        ;
+}
+
+static unsigned crowd_yields(struct real_worker *real, uint64_t others_ns)
+{
+    struct crowd crowd = {.os = os_linux, .others_ns = others_ns};
+
+    crowd.os.yield = crowd_yield;
+    real->worker.os = &crowd.os;
+    for (int i = 0; i < 5; i++) {
+        real->worker.active_ns = os_linux.clock_ns(&os_linux);
+        must(worker_turn(&real->worker, real->worker.active_ns + 2000000) == 0);
+    }
+    real->worker.os = &os_linux;
+    return crowd.yields;
+}
+
+TEST(a_worker_whose_core_others_want_does_not_spin_for_a_while)
+{
+    struct real_worker real;
+    uint64_t began_ns;
+
+    check(real_worker_open(&real, NULL));
+    real.worker.spin_ns = 50000;
+    began_ns = os_linux.clock_ns(&os_linux);
+    check(crowd_yields(&real, 1000000) > 0);
+    check(real.worker.spin_again_ns > began_ns + 1000000);
+    real.worker.spin_again_ns = UINT64_MAX;
+    check(crowd_yields(&real, 0) == 0);
+    real.worker.spin_again_ns = began_ns;
+    check(crowd_yields(&real, 0) > 0);
+    worker_release(&real.worker);
+}
+
 TEST(opening_a_worker_survives_any_failed_allocation)
 {
     struct real_worker real;
