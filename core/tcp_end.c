@@ -141,7 +141,7 @@ static void tcp_end_received_one(struct tcp_end *end, struct op_result result)
         end->bulky = (uint32_t)result.res == result.chunk->size;
         tcp_end_deliver(end, result.chunk, (uint32_t)result.res);
     } else if (result.res == -ENOBUFS && tcp_end_is_open(end)) {
-        ring_wait_for_chunks(end->worker->ring, &end->recv_op);
+        worker_wait_for_chunks(end->worker, &end->recv_op);
     } else if (result.res == 0 && tcp_end_is_open(end)) {
         tcp_end_reached_end(end);
     } else if (result.res < 0 && result.res != -EAGAIN && result.res != -EINTR) {

@@ -1,6 +1,6 @@
 /* core/worker.h - a worker: one thread, one ring, and all that hangs from it.
- * Owner: cli/run (or the simulator).  Thread: everything here is the worker's own thread's, except
- * worker_post and worker_wake, which are anybody's.
+ * Owner: cli/relay_thread (or the simulator).  Thread: everything here is the worker's own
+ * thread's, except worker_post, which is anybody's.
  *
  * One turn: completions, mail, timers, then tasks, then the ring is entered again.  The clock is
  * read once a turn, after the ring woke and before its first completion (now_ns). */
@@ -116,6 +116,12 @@ static inline void worker_note_patient(struct worker *worker)
 static inline void task_cancel(struct task *task)
 {
     list_remove(&task->link);
+}
+/* ring_wait_for_chunks, counted. */
+static inline void worker_wait_for_chunks(struct worker *worker, struct op *op)
+{
+    counter_add(worker->counters, COUNTER_RECEIVE_DRY, 1);
+    ring_wait_for_chunks(worker->ring, op);
 }
 void worker_post(struct worker *worker,
                  struct mail *mail); /* any thread; mail is taken until run */

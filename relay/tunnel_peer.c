@@ -185,7 +185,7 @@ static void peer_registered(struct tunnel_peer *peer)
     peer->used_ns = peer->server->worker->now_ns;
     tunnel_member_attach(peer->ticket.member, peer);
     counter_add(peer->server->worker->counters, COUNTER_REGISTERED, 1);
-    peer_log(peer, LOG_INFO, "tunnel client registered", REASON_DONE, peer->ticket.label);
+    tunnel_peer_tell_registered(peer);
     peer_answer(peer);
     if (peer->state == PEER_REGISTERED)
         peer_wake_in(peer, peer->server->settings->heartbeat_ns);
