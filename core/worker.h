@@ -62,7 +62,8 @@ struct worker {
     uint64_t now_ns;
     struct timers timers;
     struct timer trim_timer; /* set while the pools keep more than their reserve */
-    struct list tasks;
+    struct list tasks, postponed;
+    struct timer postponed_timer;
     struct vectors_store vectors;
     struct pipes pipes;
     uint64_t active_ns;     /* when completions last ran that others wait for: only then it spins */
@@ -107,6 +108,8 @@ int worker_init(struct worker *worker, const struct worker_options *options) MUS
 void worker_release(struct worker *worker); /* every end stopped and idle before */
 
 void worker_defer(struct worker *worker, struct task *task); /* no-op when already asked for */
+/* Within 10 ms: for what most of those who ask will not need by then, and cancel. */
+void worker_postpone(struct worker *worker, struct task *task);
 /* Of a completion: its flow is bulky and gains by sleeping, since more has then come at the next
  * wake.  The worker does not spin for it. */
 static inline void worker_note_patient(struct worker *worker)

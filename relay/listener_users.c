@@ -241,7 +241,7 @@ static void listener_settle_user(struct listener *listener, int fd)
     listener_hand(listener, listener_place(listener, picked), fd, picked);
 }
 
-static bool listener_take(struct listener *listener, int fd)
+static bool listener_take(struct listener *listener, const struct tcp_door *door, int fd)
 {
     struct worker *worker = listener->options.worker;
 
@@ -252,7 +252,8 @@ static bool listener_take(struct listener *listener, int fd)
     }
     counter_add(worker->counters, COUNTER_ACCEPTED, 1);
     listener->accepted++;
-    sock_tcp_tune(worker->os, fd, &listener->tcp);
+    if (!door->passes_options)
+        sock_tcp_tune(worker->os, fd, &listener->tcp);
     return true;
 }
 
@@ -260,7 +261,7 @@ void listener_accepted(struct tcp_door *door, int fd)
 {
     struct listener *listener = door->context;
 
-    if (!listener_take(listener, fd))
+    if (!listener_take(listener, door, fd))
         return;
     if (listener->options.tunnel && listener->options.share->bindings.workers > 1)
         listener_settle_user(listener, fd);
@@ -277,6 +278,6 @@ void listener_deal(struct tcp_door *door, int fd)
 
     if (listener->options.tunnel || worker == listener->options.worker->index)
         listener_accepted(door, fd);
-    else if (listener_take(listener, fd))
+    else if (listener_take(listener, door, fd))
         listener_hand(listener, worker, fd, NULL);
 }
