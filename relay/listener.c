@@ -289,6 +289,7 @@ void listener_switch(struct listener *listener)
     listener_count_all(listener);
     listener_forbid(listener);
     listener_ports_open(listener, &next->ports);
+    listener_ports_tune(listener);
     mem_free(next);
     listener->next = NULL;
 }

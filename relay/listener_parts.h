@@ -79,6 +79,7 @@ void listener_ports_open(struct listener *listener, struct listener_ports *ports
 void listener_ports_drop(struct listener *listener, struct listener_ports *ports); /* not opened */
 /* Those that the settings do not have any more, and a changed backlog. */
 void listener_ports_switch(struct listener *listener, const struct listener_settings *settings);
+void listener_ports_tune(struct listener *listener);
 void listener_ports_close_tcp(struct listener *listener);
 void listener_ports_close_udp(struct listener *listener);
 void listener_port_left(void *context, uint32_t *users);

@@ -23,7 +23,10 @@ static int tcp_port_make(struct listener *listener, const struct listener_settin
 {
     struct os *os = listener->options.worker->os;
     struct tcp_port *port = mem_new(sizeof(*port));
-    int rc = port ? os->listen(os, fd, (int)settings->backlog) : -ENOMEM;
+    int rc;
+
+    sock_tcp_tune(os, fd, &listener->tcp);
+    rc = port ? os->listen(os, fd, (int)settings->backlog) : -ENOMEM;
 
     if (rc) {
         mem_free(port);
@@ -33,6 +36,7 @@ static int tcp_port_make(struct listener *listener, const struct listener_settin
     port->listener = listener;
     port->asked = *asked;
     port->door.fd = fd;
+    port->door.passes_options = addr_family(asked) != AF_UNIX;
     list_append(&ports->tcp, &port->link);
     return 0;
 }
@@ -207,6 +211,14 @@ void listener_ports_switch(struct listener *listener, const struct listener_sett
         if (!port->leaving && !bind_list_holds(&settings->bind, &port->asked))
             udp_port_leave(port);
     }
+}
+
+/* What accepted sockets inherit. */
+void listener_ports_tune(struct listener *listener)
+{
+    for (struct list *at = listener->ports.tcp.next; at != &listener->ports.tcp; at = at->next)
+        sock_tcp_tune(listener->options.worker->os,
+                      container_of(at, struct tcp_port, link)->door.fd, &listener->tcp);
 }
 
 void listener_ports_close_tcp(struct listener *listener)

@@ -114,7 +114,7 @@ struct handed {
     struct session_luggage *luggage; /* later; NULL: at birth */
     struct member *picked;           /* held by `from` until the mail is back; NULL: none was */
     bool counted;
-    struct handed *before;           /* that brought the session to `from`, and goes back then */
+    struct handed *before; /* that brought the session to `from`, and goes back then */
 };
 
 /* One that had begun here was counted here until now, so that no drain ends without it: the other
@@ -260,7 +260,8 @@ static void listener_settle_user(struct listener *listener, int fd, bool counted
     listener_hand(listener, listener_place(listener, picked), fd, picked, counted);
 }
 
-static bool listener_take(struct listener *listener, int fd, bool *counted)
+static bool listener_take(struct listener *listener, const struct tcp_door *door, int fd,
+                          bool *counted)
 {
     struct worker *worker = listener->options.worker;
 
@@ -271,7 +272,8 @@ static bool listener_take(struct listener *listener, int fd, bool *counted)
     }
     counter_add(worker->counters, COUNTER_ACCEPTED, 1);
     listener->accepted++;
-    sock_tcp_tune(worker->os, fd, &listener->tcp);
+    if (!door->passes_options)
+        sock_tcp_tune(worker->os, fd, &listener->tcp);
     return true;
 }
 
@@ -280,7 +282,7 @@ void listener_accepted(struct tcp_door *door, int fd)
     struct listener *listener = door->context;
     bool counted;
 
-    if (!listener_take(listener, fd, &counted))
+    if (!listener_take(listener, door, fd, &counted))
         return;
     if (listener->options.tunnel && listener->options.share->workers > 1)
         listener_settle_user(listener, fd, counted);
@@ -298,7 +300,7 @@ void listener_deal(struct tcp_door *door, int fd)
 
     if (listener->options.tunnel || worker == listener->options.worker->index)
         listener_accepted(door, fd);
-    else if (listener_take(listener, fd, &counted))
+    else if (listener_take(listener, door, fd, &counted))
         listener_hand(listener, worker, fd, NULL, counted);
 }
 

@@ -91,8 +91,7 @@ static const char *section_find(const struct settings *settings,
 }
 
 static bool named_diff(const struct settings_section *section, const struct settings *old_settings,
-                       const struct settings *new_settings,
-                       struct settings_difference *difference)
+                       const struct settings *new_settings, struct settings_difference *difference)
 {
     const char *element = *(char *const *)((const char *)old_settings + section->offset);
     uint32_t count = *(const uint32_t *)((const char *)old_settings + section->count_offset);

@@ -426,8 +426,8 @@ def a_tunnel_that_is_removed_lets_its_users_end_and_a_new_one_serves(lab):
 
 
 def settled(program):
-    """Memory after what is freed in a while is freed."""
-    time.sleep(2.5)
+    """Memory once those who left are swept away, a step a second."""
+    time.sleep(7)
     return program.memory(), program.count_descriptors()
 
 
