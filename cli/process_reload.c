@@ -53,8 +53,8 @@ static bool reload_judge(struct reload *reload)
     if (!settings_diff_restart(reload->process->settings, reload->settings, &difference))
         return true;
     writer_add(reload->error, "%s: [%s%s%s] a changed %s needs a restart",
-               reload->process->options->file, difference.kind,
-               *difference.name ? " " : "", difference.name, difference.option);
+               reload->process->options->file, difference.kind, *difference.name ? " " : "",
+               difference.name, difference.option);
     return false;
 }
 

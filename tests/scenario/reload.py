@@ -437,11 +437,11 @@ def a_thousand_reloads_leave_no_memory_and_no_descriptor(lab):
     reloaded = run_direct(lab, config)
     configs = variants(config) + [config.replace("server =", f"server = {address_of()}\nserver =", 1)]
     with connect(address) as user:
-        for number in range(300):
+        for number in range(500):
             reloaded.take(configs[number % len(configs)])
         reloaded.take(config)
         before = settled(reloaded.program)
-        for number in range(700):
+        for number in range(500):
             reloaded.take(configs[number % len(configs)])
         reloaded.take(config)
         after = settled(reloaded.program)
