@@ -190,6 +190,7 @@ struct backend_pool *backend_pool_new(const struct pool_options *options) MUST_C
  * one that picks, and no session may be left. */
 void backend_pool_free(struct backend_pool **pool);
 const char *backend_pool_name(const struct backend_pool *pool);
+bool backend_pool_hashes(const struct backend_pool *pool); /* picks by the user's address */
 int backend_pool_add(struct backend_pool *pool, struct member *member) MUST_CHECK; /* -ENOMEM */
 /* Another tier or weight for one that is in the pool, which keeps all else.  0, or -ENOMEM: it
  * stays as it was. */

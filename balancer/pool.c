@@ -45,6 +45,11 @@ const char *backend_pool_name(const struct backend_pool *pool)
     return pool->name;
 }
 
+bool backend_pool_hashes(const struct backend_pool *pool)
+{
+    return pool->options.balance == BALANCE_SOURCE_HASH;
+}
+
 /* ---- tables ---- */
 
 static void table_append(struct pool_table *table, struct member *member)

@@ -214,13 +214,14 @@ const struct command command_certs = {
     .name = "certs",
     .arguments = "DIR",
     .summary = "make a CA and certificates for server and clients",
-    .help = "  --server-name NAME   a name or address of the server, repeatable; localhost,\n"
-            "                       127.0.0.1 and ::1 are always in\n"
-            "  --client NAME        a client, repeatable; default: one called client\n"
-            "  --days N             how long they are good (825)\n"
-            "  --force              overwrite certificates; never the CA\n\n"
-            "Makes ca, server and one pair per client, each NAME.crt and NAME.key.  A CA that is\n"
-            "there already is used, so that a later run adds clients.  Keep ca.key away from both\n"
-            "servers and clients: nobody needs it to run.\n",
+    .help =
+        "  --server-name NAME   a name or address of the server, repeatable; localhost,\n"
+        "                       127.0.0.1 and ::1 are always in\n"
+        "  --client NAME        a client, repeatable; default: one called client\n"
+        "  --days N             how long they are good (825)\n"
+        "  --force              overwrite certificates; never the CA\n\n"
+        "Makes ca, server and one pair per client, each NAME.crt and NAME.key.  A CA that is\n"
+        "there already is used, so that a later run with --client adds clients.  ca.key makes\n"
+        "certificates, and nothing that runs needs it: keep it away from servers and clients.\n",
     .run = certs_run,
 };

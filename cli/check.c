@@ -44,7 +44,9 @@ const struct command command_check = {
     .name = "check",
     .arguments = "FILE.ini",
     .summary = "say what is wrong with a file, without opening a port",
-    .help = "Reads the file and what it includes, and opens its certificates.  Every error is one\n"
-            "line, FILE:LINE: message.  Exit 0: the file is good; 2: it is not.\n",
+    .help =
+        "Reads the file and what it includes and, when all that is right, its certificates and\n"
+        "keys.  Every error is one line, FILE:LINE: message.  Exit 0: the file is good; 2: it\n"
+        "is not.\n",
     .run = check_run,
 };

@@ -17,6 +17,9 @@ static const char server_file[] =
     "; format = json\n"
     "; file = qmux-uring.log        ; default: stderr\n"
     "\n"
+    "; [admin]                      ; for `qmux-uring status`, `top`, `drain` and `stop`\n"
+    "; socket = /run/qmux-uring.sock\n"
+    "\n"
     "[tls edge]\n"
     "cert = server.crt\n"
     "key = server.key               ; nobody else may read it\n"
@@ -49,6 +52,9 @@ static const char client_file[] =
     "[log]\n"
     "level = info                   ; debug info warn error\n"
     "\n"
+    "; [admin]                      ; for `qmux-uring status`, `top`, `drain` and `stop`\n"
+    "; socket = /run/qmux-uring.sock\n"
+    "\n"
     "[tls edge]\n"
     "cert = client.crt\n"
     "key = client.key               ; nobody else may read it\n"
@@ -68,6 +74,9 @@ static const char balancer_file[] =
     "\n"
     "[log]\n"
     "level = info                   ; debug info warn error\n"
+    "\n"
+    "; [admin]                      ; for `qmux-uring status`, `top`, `drain` and `stop`\n"
+    "; socket = /run/qmux-uring.sock\n"
     "\n"
     "[listener web]                 ; where users arrive\n"
     "bind = 0.0.0.0:8080\n"
@@ -122,11 +131,10 @@ static int config_run(struct invocation *invocation)
 
 const struct command command_config = {
     .name = "config",
-    .arguments = "server|client|balancer",
-    .summary = "print a working file to start from",
-    .help =
-        "The files of server and client fit together, with the certificates that\n"
-        "`qmux-uring certs .` makes beside them.\n\n"
-        "  qmux-uring config --reference    every option, with defaults and bounds (Markdown)\n",
+    .arguments = "server|client|balancer|--reference",
+    .summary = "print a working file to start from, or all options",
+    .help = "The files of server and client fit together, with the certificates that\n"
+            "`qmux-uring certs .` makes beside them.\n\n"
+            "  --reference   every option, with its default and bounds, in Markdown\n",
     .run = config_run,
 };

@@ -271,12 +271,3 @@ uint64_t json_number(const struct json *object, const char *name)
 
     return value->type == JSON_NUMBER ? strtoull(value->text, NULL, 10) : 0;
 }
-
-uint32_t json_count(const struct json *array)
-{
-    uint32_t count = 0;
-
-    for (const struct json *member = array ? array->first : NULL; member; member = member->next)
-        count++;
-    return count;
-}

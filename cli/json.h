@@ -39,6 +39,5 @@ void json_free(struct json_document *document);
 const struct json *json_get(const struct json *object, const char *name);
 const char *json_text(const struct json *object, const char *name); /* "" when it is none */
 uint64_t json_number(const struct json *object, const char *name);
-uint32_t json_count(const struct json *array);
 
 #endif

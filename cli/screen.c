@@ -100,7 +100,7 @@ static void screen_listeners(struct screen *screen)
     const struct json *before = json_get(screen->before, "listeners");
     char name[CELL_SIZE], address[CELL_SIZE];
 
-    writer_add(screen->out, "%-20s %-22s %8s %8s %12s %12s %9s %9s\n", "LISTENER", "ADDRESS",
+    writer_add(screen->out, "\n%-20s %-22s %8s %8s %12s %12s %9s %9s\n", "LISTENER", "ADDRESS",
                "OPEN", "UDP", "IN", "OUT", "BYTES IN", "BYTES OUT");
     for (const struct json *row = json_get(screen->now, "listeners")->first; row; row = row->next) {
         writer_add(screen->out, "%-20s %-22s %8" PRIu64 " %8" PRIu64, cell_text(row, "name", name),
@@ -187,7 +187,7 @@ void screen_write(struct writer *out, const struct json *now, const struct json 
 
     if (before && ms > ms_before)
         screen.ms = ms - ms_before;
-    writer_add(out, "qmux-uring %s  pid %" PRIu64 "  %s  up %s  workers %" PRIu64 "\n\n",
+    writer_add(out, "qmux-uring %s  pid %" PRIu64 "  %s  up %s  workers %" PRIu64 "\n",
                json_text(now, "version"), json_number(now, "pid"), json_text(now, "state"),
                cell_time(ms, time), json_number(now, "workers"));
     if (json_get(now, "listeners")->first)

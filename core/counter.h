@@ -1,5 +1,6 @@
 /* core/counter.h - what a worker counts.  One writer a cell (the worker), read by anyone without
- * locks; sums are made by the reader.  Owner: cli/run.  Limits that were reached are rows too. */
+ * locks; sums are made by the reader.  Owner: a thread of cli, by its worker or its own.  Limits
+ * that were reached are rows too. */
 #ifndef CORE_COUNTER_H
 #define CORE_COUNTER_H
 

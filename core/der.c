@@ -8,7 +8,13 @@
 
 #include "core/mem.h"
 
-enum { DER_EXTENSIONS = 0xa3, DER_OID = 0x06, DER_OCTETS = 0x04, SAN_SIZE = 8192 };
+enum {
+    DER_EXTENSIONS = 0xa3,
+    DER_SEQUENCE = 0x30,
+    DER_OID = 0x06,
+    DER_OCTETS = 0x04,
+    SAN_SIZE = 8192
+};
 
 static void der_put(struct der *der, const void *bytes, size_t length)
 {
@@ -21,7 +27,8 @@ static void der_put(struct der *der, const void *bytes, size_t length)
     der->length += length;
 }
 
-void der_add(struct der *der, uint8_t tag, const void *value, size_t length)
+/* One value; `value` may be another der's data. */
+static void der_add(struct der *der, uint8_t tag, const void *value, size_t length)
 {
     const uint8_t shortest[] = {tag, (uint8_t)length};
     const uint8_t one[] = {tag, 0x81, (uint8_t)length};

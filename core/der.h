@@ -16,10 +16,8 @@ struct der {
     int failed; /* 0 or -EMSGSIZE */
 };
 
-enum { DER_DATE_SIZE = 17, DER_SEQUENCE = 0x30 };
+enum { DER_DATE_SIZE = 17 };
 
-/* One value; `value` may be another der's data. */
-void der_add(struct der *der, uint8_t tag, const void *value, size_t length);
 /* A GeneralName: an IP address where the text is one, else a DNS name. */
 void der_add_host(struct der *der, const char *host);
 void der_add_uri(struct der *der, const char *uri);

@@ -28,6 +28,13 @@ static bool in_group(gid_t group)
     return getegid() == group;
 }
 
+/* Group and all.  Where an access list names a reader, as systemd's credentials do, the group's
+ * bits are the list's mask and say nothing of the group. */
+static bool is_roots(const struct stat *stat)
+{
+    return stat->st_uid == 0 && stat->st_gid == 0;
+}
+
 /* What makes a secret file unsafe, or NULL. */
 static const char *unsafety(const struct stat *stat)
 {
@@ -37,7 +44,7 @@ static const char *unsafety(const struct stat *stat)
         return "others may access it";
     if (stat->st_mode & S_IWGRP)
         return "its group may write it";
-    if ((stat->st_mode & S_IRGRP) && !in_group(stat->st_gid))
+    if ((stat->st_mode & S_IRGRP) && !is_roots(stat) && !in_group(stat->st_gid))
         return "a group that is not ours may read it";
     return NULL;
 }

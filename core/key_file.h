@@ -20,8 +20,9 @@ struct key_file {
 };
 
 /* Reads a regular file of at most KEY_FILE_MAX bytes.  A secret one must belong to root or to us,
- * be closed to others, not writable by its group, and readable by it only when we are in that
- * group. 0 or -errno (-EPERM: unsafe); error is a sentence that names the file. */
+ * be closed to others, not writable by its group, and readable by it only when we are in that group
+ * or it is root's: systemd's credentials are, the service's user being named in an access list.
+ * 0 or -errno (-EPERM: unsafe); error is a sentence that names the file. */
 int key_file_read(const char *path, bool secret, struct key_file *file, char *error,
                   size_t error_size) MUST_CHECK;
 void key_file_release(struct key_file *file); /* wiped; accepts a zeroed one */

@@ -4,7 +4,7 @@
  *     LOG(worker->log, LOG_INFO, "tunnel client registered", LOG_TEXT("client", name),
  *         LOG_ADDR("address", &peer), LOG_NUMBER("streams", 7));
  *
- * Owner: cli/run makes the log and one source per thread that writes; a source belongs to that
+ * Owner: cli/process makes the log and one source per thread that writes; a source belongs to that
  * thread.  A line that finds its source's buffer full is dropped and counted.  Values are escaped:
  * one line is one record, and only printable bytes reach the file.  Secrets are never fields. */
 #ifndef CORE_LOG_H

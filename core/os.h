@@ -1,5 +1,5 @@
 /* core/os.h - the rest of the kernel, as a table, so that a simulator can replace it.
- * Thread: any.  Everything returns a value or -errno.  Nothing here waits. */
+ * Thread: any.  Everything returns a value or -errno.  Nothing waits, but bind. */
 #ifndef CORE_OS_H
 #define CORE_OS_H
 

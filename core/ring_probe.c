@@ -15,12 +15,6 @@ static const char *const accelerator_names[ACCELERATOR_COUNT] = {
     [ACCELERATOR_NO_IOWAIT] = "no_iowait",
 };
 
-const char *accelerator_name(enum accelerator accelerator)
-{
-    must(accelerator < ACCELERATOR_COUNT);
-    return accelerator_names[accelerator];
-}
-
 static uint32_t accelerators_named(const char *name, size_t length)
 {
     if (length == 3 && memcmp(name, "all", 3) == 0)

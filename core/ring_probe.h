@@ -17,7 +17,6 @@ enum accelerator {
     ACCELERATOR_COUNT
 };
 
-const char *accelerator_name(enum accelerator accelerator);
 /* Bits of those not named in `without` (comma-separated, or "all"; NULL: none).  A name that no
  * row has is ignored. */
 uint32_t accelerators_wanted(const char *without);

@@ -81,9 +81,9 @@ void sock_tcp_tune(struct os *os, int fd, const struct tcp_options *options)
     if (options->congestion[0])
         os->set_option(os, fd, IPPROTO_TCP, TCP_CONGESTION, options->congestion,
                        (socklen_t)strlen(options->congestion));
+    set_int(os, fd, SOL_SOCKET, SO_KEEPALIVE, seconds > 0);
     if (!seconds)
         return;
-    set_int(os, fd, SOL_SOCKET, SO_KEEPALIVE, 1);
     set_int(os, fd, IPPROTO_TCP, TCP_KEEPIDLE, seconds);
     set_int(os, fd, IPPROTO_TCP, TCP_KEEPINTVL, seconds);
     set_int(os, fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);

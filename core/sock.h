@@ -22,7 +22,8 @@ int sock_tcp_bind(struct os *os, const struct addr *addr, bool reuse_port);
 int sock_unix_listen(struct os *os, const struct addr *addr, int backlog, uint32_t mode);
 void sock_unix_remove(struct os *os, const struct addr *addr); /* its file, at the end */
 int sock_tcp(struct os *os, int family);                       /* to connect with */
-void sock_tcp_tune(struct os *os, int fd, const struct tcp_options *options); /* nodelay, … */
+/* nodelay, …; what a listening socket has, those that it accepts have too */
+void sock_tcp_tune(struct os *os, int fd, const struct tcp_options *options);
 void sock_reset_on_close(struct os *os, int fd); /* linger 0: close sends RST */
 /* UDP: buffers raised as far as allowed, GRO on, DF set; packet_info: learn the local address of
  * each datagram (wildcard binds). */

@@ -4,7 +4,8 @@
  *                                                       session_state_next, SESSION_STATE_COUNT};
  *     state_move(&session_states, &session->state, SESSION_OPENING);
  *
- * A move that the table does not list is our bug (must). */
+ * A move that the table does not list is our bug: it ends the process as must() does, naming both
+ * states.  Thread: the state's. */
 #ifndef CORE_STATE_H
 #define CORE_STATE_H
 
@@ -19,6 +20,5 @@ struct state_table {
 #define STATE_BIT(state) (1u << (state))
 
 void state_move(const struct state_table *table, uint8_t *state, unsigned to);
-const char *state_name(const struct state_table *table, uint8_t state);
 
 #endif

@@ -1,6 +1,6 @@
 #include <errno.h>
 
-#include "core/tcp_end.h"
+#include "core/tcp_end_parts.h"
 
 static enum reason tcp_connect_reason(const struct tcp_connect *connect, int error)
 {
@@ -38,6 +38,8 @@ static void tcp_connect_ended(struct op *op, struct op_result result)
     timer_stop(&connect->worker->timers, &connect->timer);
     stream = tcp_end_new(connect->worker, connect->fd);
     connect->fd = -1;
+    if (stream)
+        tcp_end_of(stream)->recv_op.drained = true; /* hardly anything can have come yet */
     connect->done(connect, stream, stream ? REASON_DONE : REASON_NO_MEMORY);
 }
 

@@ -35,6 +35,7 @@ static void tcp_end_close_for(struct tcp_end *end, enum reason reason)
     end->resets = !(end->ended && end->finished);
     ring_cancel(end->worker->ring, &end->recv_op);
     ring_cancel(end->worker->ring, &end->send_op);
+    task_cancel(&end->watch_task);
     worker_defer(end->worker, &end->task);
 }
 
@@ -88,12 +89,21 @@ static bool tcp_end_receive_bulk(struct tcp_end *end)
 }
 
 /* After the peer's FIN nothing is received any more, but a reset must still be noticed. */
+static void tcp_end_watch(struct task *task)
+{
+    struct tcp_end *end = container_of(task, struct tcp_end, watch_task);
+
+    if (tcp_end_is_open(end) && !end->finished && !end->recv_op.busy)
+        ring_poll(end->worker->ring, &end->recv_op, end->fd, 0);
+}
+
+/* Most ends are closed soon after the peer's FIN: then it is not worth watching. */
 static void tcp_end_receive(struct tcp_end *end)
 {
     if (!end->started || !tcp_end_is_open(end) || end->recv_op.busy || end->input)
         return;
     if (end->ended && !end->finished)
-        ring_poll(end->worker->ring, &end->recv_op, end->fd, 0);
+        worker_postpone(end->worker, &end->watch_task);
     else if (!end->ended && end->unconsumed < end->stream.receive_limit &&
              (!end->bulky || !tcp_end_receive_bulk(end)))
         tcp_end_receive_one(end);
@@ -141,7 +151,7 @@ static void tcp_end_received_one(struct tcp_end *end, struct op_result result)
         end->bulky = (uint32_t)result.res == result.chunk->size;
         tcp_end_deliver(end, result.chunk, (uint32_t)result.res);
     } else if (result.res == -ENOBUFS && tcp_end_is_open(end)) {
-        ring_wait_for_chunks(end->worker->ring, &end->recv_op);
+        worker_wait_for_chunks(end->worker, &end->recv_op);
     } else if (result.res == 0 && tcp_end_is_open(end)) {
         tcp_end_reached_end(end);
     } else if (result.res < 0 && result.res != -EAGAIN && result.res != -EINTR) {
@@ -213,9 +223,10 @@ static void tcp_end_received(struct op *op, struct op_result result)
 
 /* ---- sending ---- */
 
+/* Where the peer has ended too, closing follows at once and sends the FIN. */
 static void tcp_end_send_fin(struct tcp_end *end)
 {
-    int rc = end->worker->os->shutdown(end->worker->os, end->fd, SHUT_WR);
+    int rc = end->ended ? 0 : end->worker->os->shutdown(end->worker->os, end->fd, SHUT_WR);
 
     if (rc)
         tcp_end_close_for(end, REASON_RESET); /* only a broken connection refuses */
@@ -456,5 +467,6 @@ struct stream *tcp_end_new(struct worker *worker, int fd)
     op_init(&end->recv_op, tcp_end_received);
     op_init(&end->send_op, tcp_end_sent);
     task_init(&end->task, tcp_end_settle);
+    task_init(&end->watch_task, tcp_end_watch);
     return &end->stream;
 }

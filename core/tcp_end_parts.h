@@ -1,4 +1,5 @@
-/* core/tcp_end_parts.h - the inside of an end, shared by tcp_end.c and tcp_loan.c only. */
+/* core/tcp_end_parts.h - the inside of an end, shared by tcp_end.c, tcp_connect.c and
+ * tcp_loan.c only. */
 #ifndef CORE_TCP_END_PARTS_H
 #define CORE_TCP_END_PARTS_H
 
@@ -34,6 +35,7 @@ struct tcp_end {
     struct op send_op;
     struct tcp_loan *input, *output; /* NULL unless lent */
     struct task task;                /* sends, receives, closes: what the turn left to do */
+    struct task watch_task;          /* after the end: polls for a reset */
 };
 _Static_assert(sizeof(struct tcp_end) <= 400, "an idle connection must stay small");
 

@@ -13,6 +13,7 @@ static void tcp_loan_set(struct tcp_loan *loan, struct tcp_end *end)
 {
     loan->end = end;
     loan->fd = end->fd;
+    loan->least = 1;
 }
 
 void tcp_end_lend_input(struct stream *stream, struct tcp_loan *loan)
@@ -43,6 +44,19 @@ bool tcp_end_lend_output(struct stream *stream, struct tcp_loan *loan)
     return true;
 }
 
+void tcp_loan_expect(struct tcp_loan *loan, uint32_t least)
+{
+    struct tcp_end *end = loan->end;
+    struct os *os = end->worker->os;
+    int bytes = (int)least;
+
+    must(end->input == loan);
+    if (loan->least == least || !tcp_end_is_open(end))
+        return;
+    if (!os->set_option(os, end->fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof(bytes)))
+        loan->least = least;
+}
+
 void tcp_loan_wait(struct tcp_loan *loan)
 {
     struct tcp_end *end = loan->end;
@@ -50,6 +64,8 @@ void tcp_loan_wait(struct tcp_loan *loan)
 
     if (!tcp_end_is_open(end))
         return; /* `recalled` comes */
+    if (input ? end->recv_op.busy : end->send_op.busy)
+        return;
     if (input)
         ring_poll(end->worker->ring, &end->recv_op, end->fd, POLLIN);
     else
@@ -61,6 +77,8 @@ void tcp_loan_return(struct tcp_loan *loan, int error)
     struct tcp_end *end = loan->end;
     bool input = end->input == loan;
 
+    if (input)
+        tcp_loan_expect(loan, 1);
     loan->end = NULL;
     *(input ? &end->input : &end->output) = NULL;
     if (!tcp_end_is_open(end))

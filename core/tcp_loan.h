@@ -21,6 +21,7 @@ struct tcp_loan {
     /* Set by lending. */
     struct tcp_end *end; /* NULL: not lent */
     int fd;
+    uint32_t least; /* tcp_loan_expect */
 };
 
 bool is_tcp_end(const struct stream *stream);
@@ -31,7 +32,10 @@ void tcp_end_lend_input(struct stream *stream, struct tcp_loan *loan);
 bool tcp_end_takes_output(struct stream *stream);
 /* False: that, or not all that was written has been sent.  Inside drained() it may have been. */
 bool tcp_end_lend_output(struct stream *stream, struct tcp_loan *loan) MUST_CHECK;
-void tcp_loan_wait(struct tcp_loan *loan); /* for bytes to read, or for room */
+void tcp_loan_wait(struct tcp_loan *loan); /* for bytes to read, or for room; no-op while it does */
+/* An input: so many bytes must have come (or the end, or all that there is room for) before it is
+ * ready; 1 at first.  The borrower must not wait for them for ever: they may never come. */
+void tcp_loan_expect(struct tcp_loan *loan, uint32_t least);
 /* error: 0, or what the descriptor answered (-errno) and so will not answer again. */
 void tcp_loan_return(struct tcp_loan *loan, int error);
 

@@ -3,7 +3,7 @@
  * Owner: whoever made it; it must outlive every connection made from it.  Thread: made on any, used
  * by many.  TLS 1.3 only; AES-128-GCM and AES-256-GCM; X25519 and P-256 (the ClientHello fits one
  * packet).  No session tickets, no cache: every handshake is a full one.
- * quic/handshake.* and relay/tls_end.* take the native handle; nobody else includes wolfSSL. */
+ * quic/handshake.* takes the native handle; outside of core only quic sees wolfSSL. */
 #ifndef CORE_TLS_H
 #define CORE_TLS_H
 

@@ -79,7 +79,7 @@ static void udp_end_received(struct op *op, struct op_result result)
     if (end->stopped)
         worker_defer(end->worker, &end->task);
     else if (result.res == -ENOBUFS)
-        ring_wait_for_chunks(end->worker->ring, op);
+        worker_wait_for_chunks(end->worker, op);
     else
         udp_end_receive(end);
 }

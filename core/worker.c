@@ -12,6 +12,7 @@ enum {
     SPIN_LOST_NS = 500000,    /* a poll that took so long gave the core away */
     SPIN_REST_NS = 100000000, /* and then others are to have it */
     TRIM_NS = 1000000000,     /* between two looks at what the pools keep for nothing */
+    POSTPONE_NS = 10000000,
 };
 
 static void worker_woke(void *context)
@@ -53,6 +54,13 @@ static void worker_trim_later(struct worker *worker)
     must(!rc || rc == -ENOMEM);
 }
 
+static void worker_run_postponed(struct timer *timer)
+{
+    struct worker *worker = container_of(timer, struct worker, postponed_timer);
+
+    list_take_all(&worker->tasks, &worker->postponed);
+}
+
 static int worker_open_groups(struct worker *worker)
 {
     int rc =
@@ -81,7 +89,9 @@ static void worker_set(struct worker *worker, const struct worker_options *optio
     };
     timers_init(&worker->timers);
     timer_init(&worker->trim_timer, worker_trim);
+    timer_init(&worker->postponed_timer, worker_run_postponed);
     list_init(&worker->tasks);
+    list_init(&worker->postponed);
     pipes_init(&worker->pipes, options->os);
     worker->ring->woke = worker_woke;
     worker->ring->woke_context = worker;
@@ -133,7 +143,7 @@ void worker_release(struct worker *worker)
 {
     if (!worker_drain(worker))
         return;
-    must(list_empty(&worker->tasks));
+    must(list_empty(&worker->tasks) && list_empty(&worker->postponed));
     while (atomic_load(&worker->posting)) /* its mail ran already; it is about to return */
         worker->os->yield(worker->os);
     worker->os->close(worker->os, worker->event_fd);
@@ -150,6 +160,16 @@ void worker_defer(struct worker *worker, struct task *task)
 {
     if (list_empty(&task->link))
         list_append(&worker->tasks, &task->link);
+}
+
+void worker_postpone(struct worker *worker, struct task *task)
+{
+    struct timer *timer = &worker->postponed_timer;
+
+    if (!timer_is_set(timer) && timer_set(&worker->timers, timer, worker->now_ns + POSTPONE_NS))
+        worker_defer(worker, task); /* no memory for the timer: soon is fine too */
+    else if (list_empty(&task->link))
+        list_append(&worker->postponed, &task->link);
 }
 
 /* ---- mailbox: a stack that anyone pushes to and the worker empties ---- */

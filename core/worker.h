@@ -1,6 +1,6 @@
 /* core/worker.h - a worker: one thread, one ring, and all that hangs from it.
- * Owner: cli/run (or the simulator).  Thread: everything here is the worker's own thread's, except
- * worker_post and worker_wake, which are anybody's.
+ * Owner: cli/relay_thread (or the simulator).  Thread: everything here is the worker's own
+ * thread's, except worker_post, which is anybody's.
  *
  * One turn: completions, mail, timers, then tasks, then the ring is entered again.  The clock is
  * read once a turn, after the ring woke and before its first completion (now_ns). */
@@ -62,7 +62,8 @@ struct worker {
     uint64_t now_ns;
     struct timers timers;
     struct timer trim_timer; /* set while the pools keep more than their reserve */
-    struct list tasks;
+    struct list tasks, postponed;
+    struct timer postponed_timer;
     struct vectors_store vectors;
     struct pipes pipes;
     uint64_t active_ns;     /* when completions last ran that others wait for: only then it spins */
@@ -107,6 +108,8 @@ int worker_init(struct worker *worker, const struct worker_options *options) MUS
 void worker_release(struct worker *worker); /* every end stopped and idle before */
 
 void worker_defer(struct worker *worker, struct task *task); /* no-op when already asked for */
+/* Within 10 ms: for what most of those who ask will not need by then, and cancel. */
+void worker_postpone(struct worker *worker, struct task *task);
 /* Of a completion: its flow is bulky and gains by sleeping, since more has then come at the next
  * wake.  The worker does not spin for it. */
 static inline void worker_note_patient(struct worker *worker)
@@ -116,6 +119,12 @@ static inline void worker_note_patient(struct worker *worker)
 static inline void task_cancel(struct task *task)
 {
     list_remove(&task->link);
+}
+/* ring_wait_for_chunks, counted. */
+static inline void worker_wait_for_chunks(struct worker *worker, struct op *op)
+{
+    counter_add(worker->counters, COUNTER_RECEIVE_DRY, 1);
+    ring_wait_for_chunks(worker->ring, op);
 }
 void worker_post(struct worker *worker,
                  struct mail *mail); /* any thread; mail is taken until run */

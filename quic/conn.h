@@ -109,8 +109,5 @@ extern timer_fn connection_expired;
 /* send.c: writes what may be written now. */
 void connection_write(struct quic_connection *connection);
 void connection_write_close(struct quic_connection *connection); /* and leaves a grave */
-/* receive.c: one packet (or a coalesced datagram) of this connection. */
-void connection_read(struct quic_connection *connection, struct datagram_in *in,
-                     const uint8_t *data, uint32_t length);
 
 #endif

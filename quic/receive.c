@@ -72,6 +72,27 @@ static struct addr endpoint_local(const struct quic_endpoint *endpoint,
     return local;
 }
 
+/* One packet, or a coalesced datagram, of this connection. */
+static void connection_read(struct quic_connection *connection, struct datagram_in *in,
+                            const uint8_t *data, uint32_t length)
+{
+    ngtcp2_path path = {
+        .local = {&in->local.sa, in->local.length},
+          .remote = {&in->peer.sa,  in->peer.length }
+    };
+    ngtcp2_pkt_info info = {.ecn = in->ecn};
+    int rv;
+
+    if (!connection_alive(connection))
+        return;
+    connection->was_read = true;
+    rv = ngtcp2_conn_read_pkt(connection->native, &path, &info, data, length,
+                              connection->worker->now_ns);
+    if (rv)
+        connection_fail(connection, rv);
+    connection_wake(connection);
+}
+
 void endpoint_received(void *owner, struct quic_socket *socket, const struct datagram_in *in)
 {
     struct quic_endpoint *endpoint = owner;
@@ -110,24 +131,4 @@ void endpoint_take_handed(struct quic_endpoint *endpoint, struct stray *stray)
 
     if (connection)
         connection_read(connection, &in, stray->data, stray->length);
-}
-
-void connection_read(struct quic_connection *connection, struct datagram_in *in,
-                     const uint8_t *data, uint32_t length)
-{
-    ngtcp2_path path = {
-        .local = {&in->local.sa, in->local.length},
-          .remote = {&in->peer.sa,  in->peer.length }
-    };
-    ngtcp2_pkt_info info = {.ecn = in->ecn};
-    int rv;
-
-    if (!connection_alive(connection))
-        return;
-    connection->was_read = true;
-    rv = ngtcp2_conn_read_pkt(connection->native, &path, &info, data, length,
-                              connection->worker->now_ns);
-    if (rv)
-        connection_fail(connection, rv);
-    connection_wake(connection);
 }

@@ -51,7 +51,7 @@ static void socket_receive_failed(struct quic_socket *socket, int error)
     uint64_t at_ns = socket->worker->now_ns + RECEIVE_RETRY_NS;
 
     if (error == -ENOBUFS)
-        ring_wait_for_chunks(socket->worker->ring, &socket->receive_op);
+        worker_wait_for_chunks(socket->worker, &socket->receive_op);
     else if (error == -EAGAIN || error == -ECONNREFUSED || error == -EHOSTUNREACH ||
              error == -ENETUNREACH ||
              timer_set(&socket->worker->timers, &socket->receive_retry, at_ns) < 0)

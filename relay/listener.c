@@ -47,14 +47,24 @@ static void listener_tcp_closed(struct tcp_door *door)
     listener_settle(listener);
 }
 
+static bool is_unix(struct os *os, int fd)
+{
+    struct addr addr;
+
+    return os->local_addr(os, fd, &addr) == 0 && addr_family(&addr) == AF_UNIX;
+}
+
 /* The kernel deals users out where each worker has a socket; elsewhere we do. */
 static int listener_open_tcp(struct listener *listener, bool dealt, int fd)
 {
     const struct listener_settings *settings = listener->options.settings;
     struct os *os = listener->options.worker->os;
     struct tcp_door *door = &listener->tcp_doors[listener->tcp_count];
-    int rc = os->listen(os, fd, (int)settings->backlog);
+    int rc;
 
+    sock_tcp_tune(os, fd, &listener->tcp);
+    door->passes_options = !is_unix(os, fd);
+    rc = os->listen(os, fd, (int)settings->backlog);
     if (rc) {
         os->close(os, fd);
         return rc;

@@ -29,6 +29,9 @@ static void listener_dismiss(struct listener *listener)
         atomic_fetch_sub(&listener->options.share->connections, 1);
 }
 
+struct handed;
+static void handed_return(struct handed *handed);
+
 void listener_session_ended(void *context, struct session *session)
 {
     struct listener *listener = context;
@@ -37,6 +40,8 @@ void listener_session_ended(void *context, struct session *session)
     worker_note_ebb(listener->options.worker,
                     mem_tide_turns(&listener->tide, listener->session_count--));
     listener_dismiss(listener);
+    if (session->carried)
+        handed_return(session->carried);
     listener_settle(listener);
 }
 
@@ -97,9 +102,11 @@ struct handed {
     int fd;                          /* at birth */
     struct session_luggage *luggage; /* later; NULL: at birth */
     struct member *picked;           /* held by `from` until the mail is back; NULL: none was */
+    struct handed *before;           /* that brought the session to `from`, and goes back then */
 };
 
-/* One that had begun here was counted here until now, so that no drain ends without it. */
+/* One that had begun here was counted here until now, so that no drain ends without it: the other
+ * worker counts it, or, where it may have said already that it has none, has just seen its end. */
 static void handed_returned(struct mail *mail)
 {
     struct handed *handed = container_of(mail, struct handed, mail);
@@ -111,6 +118,8 @@ static void handed_returned(struct mail *mail)
         from->session_count--;
         listener_settle(from);
     }
+    if (handed->before)
+        handed_return(handed->before);
     mem_free(handed);
 }
 
@@ -154,6 +163,10 @@ static void handed_resumed(struct mail *mail)
     if (session) {
         list_append(&to->sessions, &session->link);
         to->session_count++;
+        if (to->closing) {
+            session->carried = handed;
+            return;
+        }
     } else {
         counter_add(to->options.worker->counters, COUNTER_SESSIONS_FAILED, 1);
         listener_dismiss(to);
@@ -181,7 +194,8 @@ void listener_session_left(void *context, struct session *session, struct sessio
                               .from = listener,
                               .to = share->by_worker[listener_place(listener, luggage->picked)],
                               .luggage = luggage,
-                              .picked = luggage->picked};
+                              .picked = luggage->picked,
+                              .before = session->carried};
     counter_add(worker->counters, COUNTER_HANDED_CONNECTIONS, 1);
     member_missed(handed->picked, worker);
     worker_post(handed->to->options.worker, &handed->mail);
@@ -227,7 +241,7 @@ static void listener_settle_user(struct listener *listener, int fd)
     listener_hand(listener, listener_place(listener, picked), fd, picked);
 }
 
-static bool listener_take(struct listener *listener, int fd)
+static bool listener_take(struct listener *listener, const struct tcp_door *door, int fd)
 {
     struct worker *worker = listener->options.worker;
 
@@ -238,7 +252,8 @@ static bool listener_take(struct listener *listener, int fd)
     }
     counter_add(worker->counters, COUNTER_ACCEPTED, 1);
     listener->accepted++;
-    sock_tcp_tune(worker->os, fd, &listener->tcp);
+    if (!door->passes_options)
+        sock_tcp_tune(worker->os, fd, &listener->tcp);
     return true;
 }
 
@@ -246,7 +261,7 @@ void listener_accepted(struct tcp_door *door, int fd)
 {
     struct listener *listener = door->context;
 
-    if (!listener_take(listener, fd))
+    if (!listener_take(listener, door, fd))
         return;
     if (listener->options.tunnel && listener->options.share->bindings.workers > 1)
         listener_settle_user(listener, fd);
@@ -263,6 +278,6 @@ void listener_deal(struct tcp_door *door, int fd)
 
     if (listener->options.tunnel || worker == listener->options.worker->index)
         listener_accepted(door, fd);
-    else if (listener_take(listener, fd))
+    else if (listener_take(listener, door, fd))
         listener_hand(listener, worker, fd, NULL);
 }

@@ -3,7 +3,7 @@
  * crew_new binds every socket for all workers; with a relay on each worker the configuration runs.
  * relay_new makes pools, members, tunnels, clients and listeners from settings; relay_start opens
  * them; relay_drain takes no more users and lets the rest end; relay_stop ends all.
- * Owner: cli/run, the demo, the simulator.  Thread: the worker's; new, start and free may also be
+ * Owner: cli/relay_thread, the simulator.  Thread: the worker's; new, start and free may also be
  * called while the worker does not run. */
 #ifndef RELAY_RELAY_H
 #define RELAY_RELAY_H

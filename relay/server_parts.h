@@ -1,4 +1,5 @@
-/* relay/server_parts.h - inside a server as a member.  Seen by server_*.c only. */
+/* relay/server_parts.h - inside a server as a member.  Seen by server_*.c only.
+ * Thread: a site is its worker's, the rest the owner's. */
 #ifndef RELAY_SERVER_PARTS_H
 #define RELAY_SERVER_PARTS_H
 

@@ -60,6 +60,7 @@ struct session_frame {
 
 struct session {
     struct list link; /* the listener's */
+    void *carried;    /* the listener's: how it came from another worker, which waits for its end */
     const struct session_frame *frame;
     struct addr source, destination;
     uint64_t id, began_ns, connected_ns; /* connected_ns 0: never */

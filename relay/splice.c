@@ -11,6 +11,17 @@ enum {
 };
 #define PERIOD_NS 1000000000ull /* between two looks at whether it still pays */
 
+/* Patience: a quick flow that runs one way only is moved once much has come, or after a moment:
+ * each wake costs both us and, by the window it opens, the peer.  Where the other direction moves
+ * too, somebody may be waiting for an answer. */
+enum {
+    PATIENT_BYTES = 1 << 20,    /* worth waking for */
+    PATIENT_WINDOW = 4 << 20,   /* moved between two looks at how quick it is */
+    IMPATIENT_BYTES = 64 << 10, /* waited for in vain: less came */
+};
+#define PATIENT_NS        300000ull   /* the longest wait */
+#define PATIENT_WINDOW_NS 16000000ull /* a quick flow moves its window in less */
+
 /* Bytes seen in copy mode, and their mean a turn, that make a flow bulky; the mean a turn below
  * which it goes back. */
 struct splice_rule {
@@ -30,7 +41,11 @@ struct splice_flow {
     struct timer timer;
     uint64_t bytes; /* of this period, in so many turns */
     uint32_t turns;
-    bool told_of_input; /* since the last move */
+    /* Patience. */
+    struct timer patience;
+    uint64_t window_ns, window_bytes, window_answer; /* when it began, moved, and the other way */
+    bool patient, lapsed;                            /* lapsed: waited as long as it may */
+    bool told_of_input;                              /* since the last move */
     bool source_done;
     int source_error, target_error;
 };
@@ -60,6 +75,7 @@ static void flow_count(const struct splice_flow *flow, enum counter counter, uin
 static void flow_free(struct splice_flow *flow)
 {
     timer_stop(&flow_worker(flow)->timers, &flow->timer);
+    timer_stop(&flow_worker(flow)->timers, &flow->patience);
     task_cancel(&flow->task);
     pipe_give(&flow_worker(flow)->pipes, flow->pipe);
     mem_free(flow);
@@ -101,6 +117,56 @@ static void flow_period_ended(struct timer *timer)
     flow->bytes = flow->turns = 0;
     rc = timer_set(&flow_worker(flow)->timers, timer, flow_worker(flow)->now_ns + PERIOD_NS);
     must(!rc || rc == -ENOMEM); /* it then stays spliced to its end */
+}
+
+/* ---- patience ---- */
+
+/* All that the other direction ever moved. */
+static uint64_t flow_answer(const struct splice_flow *flow)
+{
+    const struct pump *pump = &flow->splice->pump;
+
+    return flow->from == pump->client ? pump->backend_bytes : pump->client_bytes;
+}
+
+static void flow_open_window(struct splice_flow *flow)
+{
+    flow->window_ns = flow_worker(flow)->now_ns;
+    flow->window_bytes = 0;
+    flow->window_answer = flow_answer(flow);
+}
+
+/* After a turn that moved so much. */
+static void flow_judge(struct splice_flow *flow, uint64_t moved)
+{
+    bool answered = flow->window_answer != flow_answer(flow);
+
+    flow->window_bytes += moved;
+    if (answered || (flow->lapsed && moved < IMPATIENT_BYTES))
+        flow->patient = false;
+    else if (flow->window_bytes >= PATIENT_WINDOW)
+        flow->patient = flow_worker(flow)->now_ns - flow->window_ns <= PATIENT_WINDOW_NS;
+    else
+        return;
+    flow_open_window(flow);
+}
+
+static void flow_out_of_patience(struct timer *timer)
+{
+    struct splice_flow *flow = container_of(timer, struct splice_flow, patience);
+
+    flow->lapsed = true;
+    worker_defer(flow_worker(flow), &flow->task);
+}
+
+static void flow_await_input(struct splice_flow *flow)
+{
+    struct worker *worker = flow_worker(flow);
+
+    if (flow->patient && timer_set(&worker->timers, &flow->patience, worker->now_ns + PATIENT_NS))
+        flow->patient = false;
+    tcp_loan_expect(&flow->input, flow->patient ? PATIENT_BYTES : 1);
+    tcp_loan_wait(&flow->input);
 }
 
 /* ---- moving ---- */
@@ -190,13 +256,16 @@ static void flow_run(struct task *task)
     bool more = flow_move(flow), in_vain = flow_met_nothing(flow, bytes_before);
 
     flow->turns++;
-    flow->told_of_input = false;
+    flow_judge(flow, flow->bytes - bytes_before);
+    flow->told_of_input = flow->lapsed = false;
     if (in_vain || flow->target_error || (flow->source_done && !flow->pipe->held))
         flow_leave(flow);
     else if (more)
         worker_defer(flow_worker(flow), task);
+    else if (flow->pipe->held)
+        tcp_loan_wait(&flow->output);
     else
-        tcp_loan_wait(flow->pipe->held ? &flow->output : &flow->input);
+        flow_await_input(flow);
 }
 
 static void flow_awake(struct splice_flow *flow)
@@ -209,6 +278,7 @@ static void flow_input_ready(struct tcp_loan *loan)
 {
     struct splice_flow *flow = container_of(loan, struct splice_flow, input);
 
+    timer_stop(&flow_worker(flow)->timers, &flow->patience);
     flow->told_of_input = true;
     flow_awake(flow);
 }
@@ -233,6 +303,8 @@ static struct splice_flow *flow_new(struct splice *splice, struct stream *from, 
     flow->output = (struct tcp_loan){.ready = flow_output_ready, .recalled = flow_output_recalled};
     task_init(&flow->task, flow_run);
     timer_init(&flow->timer, flow_period_ended);
+    timer_init(&flow->patience, flow_out_of_patience);
+    flow_open_window(flow);
     if (timer_set(&worker->timers, &flow->timer, worker->now_ns + PERIOD_NS))
         goto free_flow;
     return flow;

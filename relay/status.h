@@ -1,8 +1,8 @@
 /* relay/status.h - what a relay is doing, as plain structs: a picture that one worker takes of its
  * own state at one moment, for another thread to keep.
  *
- * Owner: whoever asked; status_free.  Thread: relay_status is called on the worker's thread, by a
- * mail; the rest by whoever holds the picture.  Pictures of several workers are made one by
+ * Owner: whoever asked; status_release.  Thread: relay_status is called on the worker's thread, by
+ * a mail; the rest by whoever holds the picture.  Pictures of several workers are made one by
  * status_merge. */
 #ifndef RELAY_STATUS_H
 #define RELAY_STATUS_H

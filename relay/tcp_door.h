@@ -18,6 +18,7 @@ struct tcp_door {
     tcp_door_closed_fn *closed; /* once, after close, never from inside it */
     void *context;
     int fd;
+    bool passes_options; /* what it accepts has its socket's: so TCP, not unix */
     bool closing;
     uint64_t *complained_ns; /* the owner's, for all its doors: when a pause was last logged */
     struct op op;

@@ -11,10 +11,10 @@ enum { FAMILY_NONE = 0, FAMILY_IP4 = 4, FAMILY_IP6 = 6 }; /* of an address */
 struct code_row {
     uint64_t code;
     enum reason reason;
-    const char *name, *words;
+    const char *words;
 };
 static const struct code_row code_rows[] = {
-#define WIRE_CODE_ROW(name, value, reason, words) {value, REASON_##reason, #name, words},
+#define WIRE_CODE_ROW(name, value, reason, words) {value, REASON_##reason, words},
     WIRE_CODES(WIRE_CODE_ROW)
 #undef WIRE_CODE_ROW
 };
@@ -25,13 +25,6 @@ static const struct code_row *code_find(uint64_t code)
         if (code_rows[i].code == code)
             return &code_rows[i];
     return NULL;
-}
-
-const char *wire_code_name(uint64_t code)
-{
-    const struct code_row *row = code_find(code);
-
-    return row ? row->name : "UNKNOWN";
 }
 
 const char *wire_code_words(uint64_t code)

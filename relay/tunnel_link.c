@@ -144,7 +144,7 @@ static void link_take_registered(struct tunnel_link *link, const struct wire_reg
     link->asked = told->features & WIRE_FEATURE_WANT;
     link->registered = true;
     link->beat_ns = worker->now_ns + link->heartbeat_ns;
-    tunnel_link_log(link, LOG_INFO, "tunnel registered", REASON_DONE, WIRE_ALPN);
+    tunnel_link_tell_registered(link);
     link_wake_at(link, worker->now_ns + link->probe_ns);
     if (link->slot)
         return;

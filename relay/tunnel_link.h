@@ -83,6 +83,7 @@ static inline struct worker *tunnel_link_worker(const struct tunnel_link *link)
 /* ---- tunnel_words.c ---- */
 void tunnel_link_log(struct tunnel_link *link, enum log_level level, const char *event,
                      enum reason reason, const char *words);
+void tunnel_link_tell_registered(const struct tunnel_link *link);
 void tunnel_link_tell_failure(struct tunnel_link *link, enum reason reason, const char *words);
 void tunnel_link_tell_end(struct tunnel_link *link, const struct quic_closing *closing);
 

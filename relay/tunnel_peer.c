@@ -148,6 +148,8 @@ static void peer_take_register(struct tunnel_peer *peer, const struct wire_regis
         peer_refuse_version(peer, reg);
     } else if (!tunnel_server_takes_clients(peer->server)) {
         peer_refuse(peer, WIRE_CODE_DRAINING, "the server is shutting down");
+    } else if (reg->slot >= SETTINGS_CONNECTIONS_MAX) {
+        peer_refuse(peer, WIRE_CODE_LIMIT, "a client has eight connections at most");
     } else if (peer_take_offer(peer, reg)) {
         peer_refuse(peer, WIRE_CODE_NO_MEMORY, wire_code_words(WIRE_CODE_NO_MEMORY));
     } else {
@@ -183,7 +185,7 @@ static void peer_registered(struct tunnel_peer *peer)
     peer->used_ns = peer->server->worker->now_ns;
     tunnel_member_attach(peer->ticket.member, peer);
     counter_add(peer->server->worker->counters, COUNTER_REGISTERED, 1);
-    peer_log(peer, LOG_INFO, "tunnel client registered", REASON_DONE, peer->ticket.label);
+    tunnel_peer_tell_registered(peer);
     peer_answer(peer);
     if (peer->state == PEER_REGISTERED)
         peer_wake_in(peer, peer->server->settings->heartbeat_ns);

@@ -1,6 +1,7 @@
 /* relay/tunnel_peer.h - inside the server's end of a tunnel: the server, its connections (peers),
  * and the registered client instances (members).  Seen by tunnel_server.c, tunnel_peer.c,
- * tunnel_member.c, tunnel_registrar.c, tunnel_want.c, tunnel_open.c and tunnel_status.c only.
+ * tunnel_member.c, tunnel_registrar.c, tunnel_want.c, tunnel_open.c, tunnel_words.c and
+ * tunnel_status.c only.
  *
  * A server is one worker's part of a [tunnel].  A peer is one QUIC connection, from handshake to
  * closed(), and its worker's.  A member is one client instance, wherever its connections are: the
@@ -164,6 +165,9 @@ static inline struct tunnel_member *tunnel_member_of(struct member *member)
 {
     return container_of(member, struct tunnel_member, member);
 }
+
+/* ---- tunnel_words.c ---- */
+void tunnel_peer_tell_registered(const struct tunnel_peer *peer);
 
 /* ---- tunnel_open.c ---- */
 int tunnel_open_start(struct tunnel_member *member, struct worker *worker,

@@ -74,7 +74,6 @@ enum wire_code {
     WIRE_CODES(WIRE_CODE_ENUM)
 #undef WIRE_CODE_ENUM
 };
-const char *wire_code_name(uint64_t code);  /* "no_service"; "unknown" */
 const char *wire_code_words(uint64_t code); /* "no such service here" */
 enum reason wire_code_reason(uint64_t code, enum reason unknown);
 enum wire_code wire_code_of(enum reason reason); /* WIRE_CODE_RESET where there is none */

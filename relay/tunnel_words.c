@@ -1,7 +1,8 @@
-/* What a link tells people. */
+/* What the ends of a tunnel tell people. */
 #include <stdio.h>
 
 #include "relay/tunnel_link.h"
+#include "relay/tunnel_peer.h"
 
 void tunnel_link_log(struct tunnel_link *link, enum log_level level, const char *event,
                      enum reason reason, const char *words)
@@ -17,6 +18,16 @@ void tunnel_link_log(struct tunnel_link *link, enum log_level level, const char 
     LOG(tunnel_link_worker(link)->log, level, event, LOG_TEXT("server", name),
         LOG_ADDR("address", &addr), LOG_TEXT("reason", reason_name(reason)),
         LOG_TEXT("text", words));
+}
+
+void tunnel_link_tell_registered(const struct tunnel_link *link)
+{
+    struct addr addr;
+
+    quic_peer_addr(link->quic, &addr);
+    LOG(tunnel_link_worker(link)->log, LOG_INFO, "tunnel registered",
+        LOG_TEXT("server", link->server->server_name), LOG_ADDR("address", &addr),
+        LOG_NUMBER("slot", link->slot));
 }
 
 /* A server that stays away is logged once for each reason, not at each try. */
@@ -56,4 +67,16 @@ void tunnel_link_tell_end(struct tunnel_link *link, const struct quic_closing *c
         tunnel_link_tell_failure(link, reason, words);
     link->refused |= link_reason_refuses(reason);
     link->registered = false;
+}
+
+void tunnel_peer_tell_registered(const struct tunnel_peer *peer)
+{
+    const struct tunnel_ticket *ticket = &peer->ticket;
+    struct addr addr;
+
+    quic_peer_addr(peer->quic, &addr);
+    LOG(peer->server->worker->log, LOG_INFO, "tunnel client registered",
+        LOG_TEXT("tunnel", peer->server->settings->name), LOG_TEXT("client", peer->name),
+        LOG_ADDR("address", &addr), LOG_TEXT("id", ticket->label[0] ? ticket->label : "-"),
+        LOG_NUMBER("slot", ticket->slot));
 }

@@ -60,7 +60,7 @@ static void udp_door_received(struct op *op, struct op_result result)
     if (door->closing)
         udp_door_settle(door);
     else if (result.res == -ENOBUFS)
-        ring_wait_for_chunks(door->worker->ring, op);
+        worker_wait_for_chunks(door->worker, op);
     else
         udp_door_arm(door); /* what a datagram left as an error on the socket is read with it */
 }

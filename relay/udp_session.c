@@ -184,7 +184,8 @@ static const struct datagram_events udp_session_events = {
 
 /* ---- the user ---- */
 
-/* Asks members until one takes the session; else *reason is the last one's. */
+/* Asks members until one takes the session, those of this worker first, unless the user's address
+ * says which; else *reason is the last one's. */
 static struct datagram_end *udp_session_ask(struct udp_sessions *sessions,
                                             const struct udp_arrival *arrival,
                                             struct member **member, enum reason *reason)
@@ -194,8 +195,9 @@ static struct datagram_end *udp_session_ask(struct udp_sessions *sessions,
                                        .port = addr_port(arrival->local),
                                        .service = sessions->options.service};
     struct worker *worker = sessions->options.worker;
-    struct pick pick = {.worker = worker, .source = arrival->source, .here = true};
+    struct pick pick = {.worker = worker, .source = arrival->source};
 
+    pick.here = !backend_pool_hashes(sessions->options.pool);
     *reason = REASON_NO_MEMBER;
     while (pick.tried_count <= sessions->options.retries) {
         struct datagram_end *far;

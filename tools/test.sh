@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # test.sh [CTEST WORDS...] - installs what is missing, builds dev (sanitizers) and release, and runs
-# every test of both, and the tests with threads under tsan; the last lines are ctest's summary.  For example: tools/test.sh -L unit
+# every test of both, and the tests with threads under tsan; the last lines are ctest's summary.
+# For example: tools/test.sh -L unit
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

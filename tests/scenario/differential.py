@@ -336,8 +336,9 @@ def an_urgent_byte_behind_much_and_alone_costs_no_wait(lab):
         actor.hear_all()
     begun = time.monotonic()
     ways = same(lab, (urges, answers))
-    assert time.monotonic() - begun < 6, "an answer waits"
-    assert lab.sanitized(ways.server) or ways.server.cpu_seconds() < 1.5, "it spins"
+    if not lab.sanitized(ways.server):  # which takes its time
+        assert time.monotonic() - begun < 10, "an answer waits"
+        assert ways.server.cpu_seconds() < 1.5, "it spins"
 
 
 @scenario

@@ -68,6 +68,24 @@ def reset(sock):
     sock.close()
 
 
+class Deaf:
+    """A service that never answers a connection: its queue is full."""
+
+    def __init__(self):
+        self.listener = socket.socket()
+        self.listener.bind((LOOPBACK, 0))
+        self.listener.listen(0)
+        self.address = f"{LOOPBACK}:{self.listener.getsockname()[1]}"
+        self.fillers = [socket.socket() for _ in range(4)]
+        for filler in self.fillers:
+            filler.setblocking(False)
+            filler.connect_ex(self.listener.getsockname())
+
+    def close(self):
+        for sock in [self.listener, *self.fillers]:
+            sock.close()
+
+
 class Service:
     """A TCP service; handler(sock) runs in a thread per connection, its result or error is queued."""
 

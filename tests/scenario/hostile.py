@@ -7,7 +7,7 @@ import subprocess
 
 from admin import admin_lines, ask, fetch
 from ends import (LOOPBACK, DatagramService, DatagramUser, Service, connect, echo, echo_once,
-                  free_port, receive_exactly)
+                  free_port, is_served, receive_exactly)
 from lab import Skip, scenario, until
 from listeners import SIGNATURE, everything, say, v2
 from stages import direct, direct_config
@@ -178,7 +178,7 @@ def a_program_started_without_standard_streams_writes_into_nobodys_socket(lab):
         ["sh", "-c", 'exec "$0" direct.ini <&- >&- 2>&-', lab.binary], cwd=lab.folder,
         env=lab.environment)
     lab.cleanups.append(process.kill)
-    until(lambda: os.path.exists(lab.path("admin.sock")), "it is there")
+    until(lambda: is_served(address), "it is there")
     for turn in range(50):
         echo_once(address, key=turn)
     assert ask(lab, "stop")["ok"] and process.wait(10) == 0

@@ -41,8 +41,8 @@ def say(address, *parts, source=None):
                 user.sendall(part)
             user.shutdown(socket.SHUT_WR)
             return receive_all(user)
-    except (ConnectionError, TimeoutError):
-        return None  # the reset may come before connect has returned
+    except OSError:
+        return None  # the reset may come before connect has returned, or before the last word
 
 
 def v2(source, destination, port_source, port_destination, kind=0x11):

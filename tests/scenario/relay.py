@@ -7,7 +7,7 @@ import threading
 import time
 
 import lab as lab_module
-from ends import (PATIENCE, Service, check_stream, connect, echo, echo_once, exchange, exchanging,
+from ends import (PATIENCE, Deaf, Service, check_stream, connect, echo, echo_once, exchange, exchanging,
                   is_served, keyed, receive_all, receive_exactly, reset)
 from lab import until
 from stages import direct, tunnel
@@ -202,16 +202,7 @@ def a_killed_service_ends_its_users_and_comes_back(lab, set_stage):
 
 @on_both
 def a_service_that_never_answers_is_given_up_after_its_timeout(lab, set_stage):
-    deaf = socket.socket()
-    deaf.bind(("127.0.0.1", 0))
-    deaf.listen(0)
-    lab.add(deaf)
-    address = f"127.0.0.1:{deaf.getsockname()[1]}"
-    fillers = [socket.socket() for _ in range(4)]  # its queue is full: further ones get no answer
-    for filler in fillers:
-        filler.setblocking(False)
-        filler.connect_ex(deaf.getsockname())
-        lab.add(filler)
+    address = lab.add(Deaf()).address
     timeout = "connect_timeout = 1s\n"
     if set_stage.func is tunnel:
         stage = set_stage(address, service=timeout)

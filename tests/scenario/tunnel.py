@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 
+import stages
 from ends import (LOOPBACK, DatagramService, DatagramUser, Nat, Service, check_stream, connect, echo,
                   echo_once, free_port, is_served, keyed, receive_all, receive_exactly)
 from lab import REGISTERED, Skip, scenario, until
@@ -72,6 +73,7 @@ def a_client_offers_several_services_by_name(lab):
             f"[listener ftp]\nbind = {third}\nbackend = pods\nservice = ftp\n")
     client = lab.start("client", client_config(dial, web.address).replace(
         "[service default]", "[service web]") + f"[service ssh]\ntarget = {ssh.address}\n")
+    client.await_line(REGISTERED, stages.workers)
     client.ready(REGISTERED)
     for address, answer in ((first, b"web"), (second, b"ssh")):
         with connect(address) as user:

@@ -1,6 +1,7 @@
 """Several workers: what holds with one holds with two and four, and what they share is one for all."""
 import concurrent.futures
 import re
+import select
 import signal
 import time
 
@@ -8,7 +9,7 @@ import datagrams
 import lab as lab_module
 import listeners
 import stages
-from ends import Service, echo, echo_once
+from ends import PATIENCE, Deaf, Service, connect, echo, echo_once, receive_exactly
 from lab import REGISTERED
 from stages import direct, tunnel
 
@@ -128,11 +129,11 @@ def a_client_with_one_connection_serves_users_of_all_workers(lab):
     assert 0 < counted(stage.server, "handed_connections") < 40
 
 
-def clients_of_one_connection(lab, handlers, **server):
+def clients_of_one_connection(lab, services, **server):
     """Each on whichever worker its connection came to."""
-    names = [f"client-{number}" for number in range(len(handlers))]
+    names = [f"client-{number}" for number in range(len(services))]
     lab.certs(".", *(word for name in names for word in ("--client", name)))
-    services = [lab.add(Service(handler)) for handler in handlers]
+    services = [lab.add(service) for service in services]
     stage, dial = stages.tunnel_server(lab, certs=False, **server)
     clients = [lab.start(name, stages.client_config(dial, service.address, name=name,
                                                     client="connections = 1\n"))
@@ -146,7 +147,8 @@ def clients_of_one_connection(lab, handlers, **server):
 
 @with_workers(4)
 def a_refused_open_is_replayed_on_a_client_that_other_workers_have(lab):
-    stage, _, services = clients_of_one_connection(lab, [echo] * 3, tunnel="open_retries = 2\n")
+    stage, _, services = clients_of_one_connection(lab, [Service(echo) for _ in range(3)],
+                                                   tunnel="open_retries = 2\n")
     for service in services[:2]:
         service.close()
     for key in range(24):
@@ -159,7 +161,8 @@ def a_refused_open_is_replayed_on_a_client_that_other_workers_have(lab):
 
 @with_workers(2)
 def an_open_that_is_not_answered_is_replayed_on_a_client_that_other_workers_have(lab):
-    stage, clients, services = clients_of_one_connection(lab, [echo] * 4, tunnel="open_retries = 3\n")
+    stage, clients, services = clients_of_one_connection(lab, [Service(echo) for _ in range(4)],
+                                                         tunnel="open_retries = 3\n")
     for client in clients[:3]:
         client.signal(signal.SIGSTOP)
     begun = time.monotonic()
@@ -178,7 +181,7 @@ def an_open_that_is_not_answered_is_replayed_on_a_client_that_other_workers_have
 def source_hash_of_a_tunnel_goes_by_the_address_that_a_header_names(lab):
     answers = [b"a", b"b", b"c"]
     stage, _, _ = clients_of_one_connection(
-        lab, [lambda sock, answer=answer: sock.sendall(answer) for answer in answers],
+        lab, [Service(lambda sock, answer=answer: sock.sendall(answer)) for answer in answers],
         tunnel="balance = source_hash\n", listener="accept_proxy = any\naccept_proxy_from = 127.0.0.1\n")
     listeners.check_hashed(stage, answers)
 
@@ -197,6 +200,50 @@ def datagrams_are_carried_to_the_worker_that_has_their_tunnel(lab):
     lab.close_ends()
     stage.server.stop()
     assert counted(stage.server, "carried_datagrams") and not counted(stage.server, "limit_handed")
+
+
+@with_workers(2)
+def udp_users_of_one_address_are_hashed_to_one_client(lab):
+    stage, _, services = clients_of_one_connection(
+        lab, [datagrams.Watcher() for _ in range(4)], tunnel="balance = source_hash\n",
+        listener=datagrams.UDP + "udp_timeout = 5s\n")
+    for host in range(1, 17):
+        before = [len(service.words) for service in services]
+        lab.add(datagrams.Users(stage.address, 8, f"127.0.1.{host}")).check_served(8)
+        more = [len(service.words) - count for service, count in zip(services, before)]
+        assert sorted(more) == [0, 0, 0, 8], more
+    assert sum(bool(service.words) for service in services) > 1, "not all at one client"
+
+
+@with_workers(4)
+def a_user_who_moves_to_another_worker_while_the_server_drains_is_waited_for(lab):
+    names = ("client-a", "client-b")
+    lab.certs(".", *(word for name in names for word in ("--client", name)))
+    stage, dial = stages.tunnel_server(lab, certs=False, tunnel="open_retries = 2\n")
+    service, deaf = lab.add(Service(echo)), lab.add(Deaf())
+    for name, target in zip(names, (deaf.address, service.address)):
+        lab.start(name, stages.client_config(dial, target, name=name, client="connections = 1\n",
+                                             service="connect_timeout = 2s\n")).ready(REGISTERED)
+    stage.server.await_line(REGISTERED, 2)
+    users = [lab.add(connect(stage.address)) for _ in range(12)]
+    for user in users:
+        user.sendall(b"x")
+    select.select(users, [], [], PATIENCE)  # whom the second client serves is answered
+    waiting = [user for user in users if not select.select([user], [], [], 0)[0]]
+    for user in users:
+        if user not in waiting:
+            user.close()
+    stage.server.signal(signal.SIGTERM)
+    for user in waiting:
+        assert receive_exactly(user, 1) == b"x"
+    assert not select.select(waiting, [], [], 0.5)[0], "a drain ends nobody"
+    for user in waiting:
+        user.sendall(b"y")
+        assert receive_exactly(user, 1) == b"y"
+        user.close()
+    lab.close_ends()
+    assert stage.server.await_exit() == 0
+    assert waiting and counted(stage.server, "handed_connections") > 0
 
 
 register()

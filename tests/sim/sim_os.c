@@ -156,6 +156,9 @@ static void option_set(struct sim_socket *socket, int level, int name, const voi
         socket->linger_zero = linger->l_onoff && !linger->l_linger;
     } else if (level == SOL_SOCKET && name == SO_REUSEPORT) {
         socket->reuse_port = flag;
+    } else if (level == SOL_SOCKET && name == SO_RCVLOWAT) {
+        socket->least = (uint32_t)option_flag(value, size);
+        sim_socket_wake(socket);
     } else if (level == SOL_UDP && name == UDP_GRO) {
         socket->gro = flag;
     } else if ((level == IPPROTO_IP && name == IP_PKTINFO) ||
@@ -167,7 +170,7 @@ static void option_set(struct sim_socket *socket, int level, int name, const voi
 /* Nothing that a kernel does makes this one fail on a socket. */
 static bool option_never_fails(int level, int name)
 {
-    return level == SOL_SOCKET && name == SO_LINGER;
+    return level == SOL_SOCKET && (name == SO_LINGER || name == SO_RCVLOWAT);
 }
 
 static int os_set_option(struct os *os, int fd, int level, int name, const void *value,

@@ -249,6 +249,14 @@ int sim_tcp_recv(struct sim_socket *socket, const struct iovec *parts, size_t co
     return (int)length;
 }
 
+/* As the kernel has it: as many bytes as are asked for, or half of what there is room for. */
+static bool is_readable(const struct sim_socket *socket)
+{
+    uint64_t waiting = sim_tcp_waiting(socket), most = socket->mate->out.capacity / 2;
+
+    return waiting && waiting >= (socket->least < most ? socket->least : most);
+}
+
 uint32_t sim_tcp_poll(const struct sim_socket *socket)
 {
     uint32_t mask = socket->error ? POLLERR : 0;
@@ -269,7 +277,7 @@ uint32_t sim_tcp_poll(const struct sim_socket *socket)
         mask |= POLLIN | POLLRDHUP;
     if (socket->mate->out.fin_arrived && socket->out.fin_sent)
         mask |= POLLHUP;
-    if (sim_tcp_waiting(socket))
+    if (is_readable(socket))
         mask |= POLLIN;
     if (socket->out.fin_sent || socket->out.written - socket->out.taken < socket->out.capacity)
         mask |= POLLOUT;

@@ -80,7 +80,7 @@ TEST(json_is_read_as_a_tree)
     check(json_read(&document, text) == 0);
     root = document.nodes;
     a = json_get(root, "a");
-    check(root->type == JSON_OBJECT && json_count(root) == 3 && json_count(a) == 3);
+    check(root->type == JSON_OBJECT && a->first->next->next && !a->first->next->next->next);
     check(strtoul(a->first->text, NULL, 10) == 1);
     check(strcmp(json_text(a->first->next->next, "b"), "\xc3\xa9\n\"") == 0);
     check(json_get(root, "c")->type == JSON_TRUE && json_get(root, "e")->type == JSON_NULL);

@@ -219,12 +219,14 @@ static void raw_write(struct stream *stream, const void *data, size_t length)
     scene_turn();
 }
 
-static void raw_register(struct raw_client *raw, uint8_t instance, uint16_t version)
+static void raw_register_slot(struct raw_client *raw, uint8_t instance, uint16_t version,
+                              uint8_t slot)
 {
     struct wire_message message = {
         .type = WIRE_REGISTER,
         .reg = {.version_min = version,
                 .version_max = version,
+                .slot = slot,
                 .service_count = 1,
                 .services = {{3, "web"}}}
     };
@@ -234,6 +236,11 @@ static void raw_register(struct raw_client *raw, uint8_t instance, uint16_t vers
     raw_dial(raw);
     if (raw->control)
         raw_write(raw->control, data, wire_encode(&message, data, sizeof(data)));
+}
+
+static void raw_register(struct raw_client *raw, uint8_t instance, uint16_t version)
+{
+    raw_register_slot(raw, instance, version, 0);
 }
 
 static void raw_answer(struct raw_client *raw, const char *bytes)
@@ -324,6 +331,20 @@ TEST(more_clients_than_max_clients_are_refused_and_counted)
         raw_register(&raw[i], i, 1);
     check(members() == 2 && raw[2].heard.refused.code == WIRE_CODE_MAX_CLIENTS);
     check(counter_read(&scene.counters, COUNTER_LIMIT_MAX_CLIENTS) == 1);
+    check(scene_close());
+}
+
+TEST(an_instance_has_eight_connections_at_most)
+{
+    struct raw_client raw[9];
+
+    check(scene_open(REPLAY_UNSEEN));
+    for (uint8_t slot = 0; slot < 9; slot++)
+        raw_register_slot(&raw[slot], 1, 1, slot);
+    check(members() == 1 && raw[7].heard.type == WIRE_REGISTERED);
+    check(raw[8].heard.type == WIRE_REFUSED && raw[8].heard.refused.code == WIRE_CODE_LIMIT);
+    scene_pass(1100 * MS);
+    check(raw[7].quic && !raw[8].quic);
     check(scene_close());
 }
 

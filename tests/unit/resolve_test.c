@@ -179,6 +179,7 @@ static size_t server_answer(uint8_t packet[4096], size_t question, int type,
 {
     int count = !row ? 0 : type == TYPE_A ? row->fours : type == TYPE_AAAA ? row->sixes : 0;
     int hosts = row && type == TYPE_SRV ? row->hosts : 0;
+    uint32_t ttl_s = row ? row->ttl_s : 0;
     size_t length = 12 + question;
 
     packet[2] = 0x81;
@@ -186,10 +187,10 @@ static size_t server_answer(uint8_t packet[4096], size_t question, int type,
     memset(packet + 6, 0, 6); /* no additional section, so no EDNS */
     packet[7] = (uint8_t)count;
     for (int i = 0; i < count; i++)
-        length += answer_add(packet + length, type, row->ttl_s - (uint32_t)i, i + 1);
+        length += answer_add(packet + length, type, ttl_s - (uint32_t)i, i + 1);
     packet[7] = (uint8_t)(packet[7] + abs(hosts));
     for (int i = 0; i < abs(hosts); i++)
-        length += srv_add(packet + length, row->ttl_s - (uint32_t)i, hosts < 0 ? -1 : i + 1);
+        length += srv_add(packet + length, ttl_s - (uint32_t)i, hosts < 0 ? -1 : i + 1);
     return length;
 }
 

@@ -379,5 +379,4 @@ TEST(accelerators_are_switched_off_by_name)
     check(accelerators_wanted("all") == 0);
     check(accelerators_wanted("ring_fd,unknown,") ==
           (((1u << ACCELERATOR_COUNT) - 1) & ~(1u << ACCELERATOR_RING_FD)));
-    check(strcmp(accelerator_name(ACCELERATOR_SUBMIT_ALL), "submit_all") == 0);
 }

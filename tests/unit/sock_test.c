@@ -34,6 +34,28 @@ TEST(tuning_sets_congestion_control_nodelay_and_keepalive_on_accepted_sockets_to
     close(theirs);
 }
 
+TEST(a_connection_has_what_its_listening_socket_was_tuned_to)
+{
+    static const struct tcp_options options = {.congestion = "reno", .keepalive_s = 30};
+    char name[16] = "";
+    socklen_t size = sizeof(name);
+    struct addr addr;
+    int listening = loopback_listen(&addr), theirs = socket(AF_INET, SOCK_STREAM, 0), ours;
+
+    sock_tcp_tune(&os_linux, listening, &options);
+    check(connect(theirs, &addr.sa, addr.length) == 0);
+    ours = accept(listening, NULL, NULL);
+    check(os_linux.get_option(&os_linux, ours, IPPROTO_TCP, TCP_CONGESTION, name, &size) == 0);
+    check(strcmp(name, "reno") == 0);
+    check(int_option(ours, IPPROTO_TCP, TCP_NODELAY) == 1);
+    check(int_option(ours, SOL_SOCKET, SO_OOBINLINE) == 1);
+    check(int_option(ours, SOL_SOCKET, SO_KEEPALIVE) == 1);
+    check(int_option(ours, IPPROTO_TCP, TCP_KEEPIDLE) == 30);
+    close(ours);
+    close(theirs);
+    close(listening);
+}
+
 TEST(a_port_that_is_taken_is_an_error)
 {
     struct addr addr;

@@ -14,6 +14,7 @@ struct scene {
     struct splice splice;
     struct pump_limits limits;
     int user, service;
+    int client; /* the relay's end of the user's connection */
     int done;
     enum reason reason;
 };
@@ -41,8 +42,8 @@ static bool scene_connect(struct scene *scene, enum zero_copy zero_copy)
     int ours;
 
     signal(SIGPIPE, SIG_IGN); /* as the program does */
-    loopback_pair(&ours, &scene->user);
-    client = tcp_end_new(worker, ours);
+    loopback_pair(&scene->client, &scene->user);
+    client = tcp_end_new(worker, scene->client);
     loopback_pair(&ours, &scene->service);
     backend = tcp_end_new(worker, ours);
     if (!client || !backend)
@@ -290,6 +291,91 @@ BOTH(an_end_travels_behind_the_last_byte_and_the_other_direction_goes_on)
     check(scene_close(&scene));
 }
 
+/* ---- patience ---- */
+
+/* What a peer meets in the end: -errno, or 0 for an end. */
+static int peer_meets(struct scene *scene, int fd)
+{
+    static char bytes[1 << 20];
+    ssize_t got = 1;
+
+    for (int turn = 0; turn < 2000 && (got > 0 || got == -EAGAIN); turn++) {
+        must(worker_turn(&scene->real.worker, scene->real.worker.now_ns + 1000000) == 0);
+        got = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+        got = got < 0 ? -errno : got;
+    }
+    return (int)got;
+}
+
+/* What the relay waits for, of the user's bytes. */
+static int least_awaited(const struct scene *scene)
+{
+    int least = 0;
+    socklen_t size = sizeof(least);
+
+    must(getsockopt(scene->client, SOL_SOCKET, SO_RCVLOWAT, &least, &size) == 0);
+    return least;
+}
+
+/* As fast as it goes, until the relay waits for much at a time. */
+static bool scene_hurry(struct scene *scene)
+{
+    static char bytes[256 << 10];
+    uint64_t put = 0, got = 0;
+    ssize_t count;
+
+    for (int turn = 0; turn < 100000 && (least_awaited(scene) == 1 || got < put); turn++) {
+        count = least_awaited(scene) > 1
+                    ? 0
+                    : send(scene->user, bytes, sizeof(bytes), MSG_DONTWAIT | MSG_NOSIGNAL);
+        put += count > 0 ? (uint64_t)count : 0;
+        must(worker_turn(&scene->real.worker, scene->real.worker.now_ns + 1000000) == 0);
+        while ((count = recv(scene->service, bytes, sizeof(bytes), MSG_DONTWAIT)) > 0)
+            got += (uint64_t)count;
+    }
+    return put && got == put;
+}
+
+BOTH(a_quick_flow_is_waited_for_a_moment_only_and_once_in_vain)
+{
+    struct scene scene;
+    struct way up;
+
+    check(scene_open(&scene, without, ZERO_COPY_AUTO));
+    check(scene_hurry(&scene));
+    up = (struct way){.from = scene.user, .to = scene.service};
+    check(way_carry(&scene, &up, 1)); /* nothing comes behind it */
+    check(least_awaited(&scene) == 1);
+    check(way_carry(&scene, &up, 1) && scene_close(&scene));
+}
+
+BOTH(a_flow_that_is_answered_is_not_waited_for)
+{
+    struct scene scene;
+    struct way up, down;
+
+    check(scene_open(&scene, without, ZERO_COPY_YES));
+    up = (struct way){.from = scene.user, .to = scene.service};
+    down = (struct way){.from = scene.service, .to = scene.user};
+    for (int round = 0; round < 32; round++) {
+        check(way_carry(&scene, &up, 1 << 20) && least_awaited(&scene) == 1);
+        check(way_carry(&scene, &down, 1));
+    }
+    check(counted(&scene, COUNTER_SPLICE_BYTES) > 0 && scene_close(&scene));
+}
+
+BOTH(an_end_is_met_while_much_is_waited_for)
+{
+    struct scene scene;
+
+    check(scene_open(&scene, without, ZERO_COPY_AUTO));
+    check(scene_hurry(&scene));
+    check(shutdown(scene.user, SHUT_WR) == 0 && peer_meets(&scene, scene.service) == 0);
+    check(shutdown(scene.service, SHUT_WR) == 0);
+    check(turn_until(&scene.real, scene.done) && scene.reason == REASON_DONE);
+    check(scene_close(&scene));
+}
+
 /* ---- resets ---- */
 
 enum moment { COPYING, CLOGGED, SPLICED_AND_EMPTY, SPLICED_AND_FULL, MOMENTS };
@@ -307,20 +393,6 @@ static bool scene_reach(struct scene *scene, enum moment moment)
     if (moment == SPLICED_AND_FULL)
         scene_clog(scene, &up);
     return scene->splice.client.flow != NULL;
-}
-
-/* What a peer meets in the end: -errno, or 0 for an end. */
-static int peer_meets(struct scene *scene, int fd)
-{
-    static char bytes[1 << 20];
-    ssize_t got = 1;
-
-    for (int turn = 0; turn < 2000 && (got > 0 || got == -EAGAIN); turn++) {
-        must(worker_turn(&scene->real.worker, scene->real.worker.now_ns + 1000000) == 0);
-        got = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
-        got = got < 0 ? -errno : got;
-    }
-    return (int)got;
 }
 
 static bool reset_travels(const char *without, enum moment moment, bool from_user)

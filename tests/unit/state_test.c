@@ -50,8 +50,22 @@ TEST(exactly_the_moves_that_are_not_listed_abort)
     check(move_aborts(NEW, STATE_COUNT) && move_aborts(STATE_COUNT, NEW));
 }
 
-TEST(a_state_has_the_name_that_its_table_gives)
+TEST(a_move_that_is_not_listed_is_named)
 {
-    check(strcmp(state_name(&states, NEW), "new") == 0);
-    check(strcmp(state_name(&states, CLOSED), "closed") == 0);
+    char said[200] = "";
+    uint8_t state = CLOSED;
+    int ends[2], status;
+    pid_t child;
+
+    must(pipe(ends) == 0);
+    child = fork();
+    if (child == 0) {
+        dup2(ends[1], STDERR_FILENO);
+        state_move(&states, &state, NEW);
+        _exit(0);
+    }
+    close(ends[1]);
+    check(read(ends[0], said, sizeof(said) - 1) > 0 && strstr(said, "door: closed -> new"));
+    close(ends[0]);
+    waitpid(child, &status, 0);
 }

@@ -1,7 +1,10 @@
 #include "core/tls.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
 
 #include "core/key_file.h"
 #include "core/mem.h"
@@ -98,6 +101,40 @@ TEST(a_key_of_another_group_or_user_is_refused)
     check(chmod(files.key, 0600) == 0 && chown(files.key, 54321, 0) == 0);
     check(refused(&files, "belongs to another user"));
     check(chown(files.key, 0, 0) == 0);
+}
+
+/* An access list that lets its owner and one more user read.  False: not on this file system. */
+static bool give_to_reader(const char *path, uint32_t reader)
+{
+    const struct {
+        uint32_t version;
+        struct {
+            uint16_t tag, rights;
+            uint32_t id;
+        } entries[5];
+    } list = {
+        2, {{0x01, 4, ~0u}, {0x02, 4, reader}, {0x04, 0, ~0u}, {0x10, 4, ~0u}, {0x20, 0, ~0u}}
+    };
+
+    return setxattr(path, "system.posix_acl_access", &list, sizeof(list), 0) == 0;
+}
+
+TEST(a_key_that_root_lets_us_alone_read_is_taken)
+{
+    struct tls_files files = files_of("server");
+    gid_t groups[256];
+    int count = getgroups(ARRAY_COUNT(groups), groups);
+    bool taken;
+
+    if (geteuid() != 0 || count < 0 || !give_to_reader(files.key, 54321))
+        return;
+    must(chmod(certs.folder, 0711) == 0);
+    must(setgroups(0, NULL) == 0 && setegid(54321) == 0 && seteuid(54321) == 0);
+    taken = accepted(&files);
+    must(seteuid(0) == 0 && setegid(0) == 0 && setgroups((size_t)count, groups) == 0);
+    must(chmod(certs.folder, 0700) == 0 && removexattr(files.key, "system.posix_acl_access") == 0);
+    must(chmod(files.key, 0600) == 0);
+    check(taken);
 }
 
 TEST(links_are_followed_to_what_is_checked)

@@ -7,7 +7,7 @@
 #include "core/mem.h"
 #include "tests/unit/test.h"
 
-enum { THREADS = 4, TURNS = 20000, HELD_MAX = 64, SESSIONS_MAX = 100, PER_SOURCE = 30, HOSTS = 8 };
+enum { THREADS = 4, TURNS = 20000, HELD_MAX = 64, SESSIONS_MAX = 50, PER_SOURCE = 10, HOSTS = 8 };
 
 static struct udp_sources *sources;
 static struct counters counters[THREADS];

@@ -120,6 +120,29 @@ TEST(a_task_that_asks_again_runs_in_the_next_turn_which_does_not_sleep)
     worker_release(&real.worker);
 }
 
+BOTH(a_task_that_was_postponed_runs_soon_or_not_at_all_once_cancelled)
+{
+    struct again kept = {0}, cancelled = {0};
+    struct real_worker real;
+    uint64_t asked_ns;
+
+    check(real_worker_open(&real, without));
+    kept.worker = cancelled.worker = &real.worker;
+    task_init(&kept.task, again_run);
+    task_init(&cancelled.task, again_run);
+    asked_ns = real.worker.now_ns;
+    worker_postpone(&real.worker, &cancelled.task);
+    worker_postpone(&real.worker, &kept.task);
+    worker_postpone(&real.worker, &kept.task);
+    task_cancel(&cancelled.task);
+    while (!kept.runs)
+        check(worker_turn(&real.worker, UINT64_MAX) == 0);
+    check(real.worker.now_ns - asked_ns >= 10000000);
+    check(worker_turn(&real.worker, UINT64_MAX) == 0);
+    check(kept.runs == 2 && cancelled.runs == 0);
+    worker_release(&real.worker);
+}
+
 struct alarm {
     struct timer timer;
     struct worker *worker;
