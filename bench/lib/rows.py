@@ -133,7 +133,6 @@ GOALS = (
         ("idle-memory", "bytes_each", None, "at most", 4096),
         ("direct-bind", "seconds", None, "at most", 1.0),
         ("wire-delay30", "gbit_s", "direct", "at least", 1.0),
-        ("wire-loss0.1", "gbit_s", "direct", "at least", 0.9),
     ]
     + [
         (row, figure, peer, way, bound)

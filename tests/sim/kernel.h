@@ -100,7 +100,7 @@ struct sim_socket {
     struct list bound_link; /* in its host's, while others may find it by its address */
     bool linger_zero, packet_info, gro, reuse_port, released;
     bool read_closed, poked;
-    uint32_t least; /* SO_RCVLOWAT */
+    uint32_t least;      /* SO_RCVLOWAT */
     struct list waiting; /* struct sim_op */
     /* Actors: called soon after anything changed. */
     void (*ready)(struct sim_socket *socket);
