@@ -243,23 +243,25 @@ static bool offers_differ(const struct services *services, const struct settings
     return false;
 }
 
+/* Those that stay or come move to the end, in order, until the others stand before them. */
 bool services_switch(struct services *services, const struct settings *settings)
 {
     bool differ = offers_differ(services, settings);
-    struct list offered;
+    uint32_t leaving = services->count;
 
-    list_init(&offered);
     for (uint32_t i = 0; i < settings->service_count; i++) {
         struct service *service = services_same(services, &settings->services[i]);
 
-        if (!service) /* they were made in this order */
+        if (service)
+            leaving--;
+        else /* they were made in this order */
             service = container_of(services->next.next, struct service, link);
         service->settings = settings->services[i];
         list_remove(&service->link);
-        list_append(&offered, &service->link);
+        list_append(&services->offered, &service->link);
     }
-    services_clear(&services->offered);
-    list_take_all(&services->offered, &offered);
+    while (leaving--)
+        service_settle(container_of(list_pop(&services->offered), struct service, link));
     services->count = settings->service_count;
     return differ;
 }

@@ -419,7 +419,9 @@ def a_tunnel_that_is_removed_lets_its_users_end_and_a_new_one_serves(lab):
                     .replace(f"listen = {dial}", f"listen = {other}"))
         user.sendall(b"b")
         assert receive_exactly(user, 1) == b"b"
-    second = lab.start("second", client_config(other, service.address)).ready(REGISTERED)
+    second = lab.start("second", client_config(other, service.address))
+    second.await_line(REGISTERED, stages.workers)
+    second.ready(REGISTERED)
     echo_once(address)
     client.expected_exit = second.expected_exit = 0
     server.program.descriptors += 8
