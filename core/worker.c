@@ -9,7 +9,7 @@ enum {
     TCP_CHUNKS = 64, /* published for receives; few enough to stay in the second-level cache */
     UDP_CHUNKS = 16,
     SPIN_WINDOW_NS = 1000000, /* spinning pays only when something happened this lately */
-    SPIN_LOST_NS = 500000,    /* a poll that took so long gave the core away */
+    SPIN_LOST_NS = 1500000,   /* a poll that took so long gave the core away */
     SPIN_REST_NS = 100000000, /* and then others are to have it */
     TRIM_NS = 1000000000,     /* between two looks at what the pools keep for nothing */
     POSTPONE_NS = 10000000,
