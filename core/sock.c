@@ -96,6 +96,12 @@ void sock_reset_on_close(struct os *os, int fd)
     os->set_option(os, fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
 }
 
+void sock_abort(struct os *os, int fd)
+{
+    sock_reset_on_close(os, fd);
+    os->close(os, fd);
+}
+
 /* The forcing options go past rmem_max and wmem_max, for those who may. */
 static void raise_buffers(struct os *os, int fd)
 {

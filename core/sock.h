@@ -25,6 +25,7 @@ int sock_tcp(struct os *os, int family);                       /* to connect wit
 /* nodelay, …; what a listening socket has, those that it accepts have too */
 void sock_tcp_tune(struct os *os, int fd, const struct tcp_options *options);
 void sock_reset_on_close(struct os *os, int fd); /* linger 0: close sends RST */
+void sock_abort(struct os *os, int fd);          /* closes with RST: a FIN would look in order */
 /* UDP: buffers raised as far as allowed, GRO on, DF set; packet_info: learn the local address of
  * each datagram (wildcard binds). */
 int sock_udp_bind(struct os *os, const struct addr *addr, bool packet_info, bool reuse_port);

@@ -19,8 +19,7 @@ static void tcp_connect_fail(struct tcp_connect *connect, int error)
 
     timer_stop(&connect->worker->timers, &connect->timer);
     if (connect->fd >= 0) {
-        sock_reset_on_close(os, connect->fd);
-        os->close(os, connect->fd);
+        sock_abort(os, connect->fd);
     }
     connect->fd = -1;
     connect->done(connect, NULL, tcp_connect_reason(connect, error));

@@ -457,8 +457,7 @@ struct stream *tcp_end_new(struct worker *worker, int fd)
     struct tcp_end *end = mem_new(sizeof(*end));
 
     if (!end) {
-        sock_reset_on_close(worker->os, fd); /* a FIN would look like an orderly end */
-        worker->os->close(worker->os, fd);
+        sock_abort(worker->os, fd); /* a FIN would look like an orderly end */
         return NULL;
     }
     end->stream.ops = &tcp_end_ops;

@@ -66,8 +66,7 @@ static void listener_turn_away(struct listener *listener, int fd)
     if (!unknown)
         access_write(worker, &line);
     counter_add(worker->counters, COUNTER_LIMIT_MAX_CONNECTIONS, 1);
-    sock_reset_on_close(worker->os, fd);
-    worker->os->close(worker->os, fd);
+    sock_abort(worker->os, fd);
 }
 
 /* Whoever comes here lives here, under the settings that are in force. */
@@ -153,8 +152,7 @@ static void handed_arrived(struct mail *mail)
     struct os *os = to->options.worker->os;
 
     if (to->closing) {
-        sock_reset_on_close(os, handed->fd);
-        os->close(os, handed->fd);
+        sock_abort(os, handed->fd);
         listener_dismiss(to, handed->counted);
     } else {
         if (handed->picked)

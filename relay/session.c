@@ -192,8 +192,7 @@ struct session *session_start(struct session_frame *frame, int fd, uint64_t id,
     struct session *session = mem_new(sizeof(*session));
 
     if (!session) {
-        sock_reset_on_close(os, fd); /* a FIN would look like an orderly end */
-        os->close(os, fd);
+        sock_abort(os, fd); /* a FIN would look like an orderly end */
         goto drop_picked;
     }
     list_init(&session->link);

@@ -37,10 +37,9 @@ static struct session_luggage *luggage_pack(const struct leaving *leaving)
 
 void session_luggage_drop(struct os *os, struct session_luggage *luggage)
 {
-    if (luggage->fd >= 0) {
-        sock_reset_on_close(os, luggage->fd);
-        os->close(os, luggage->fd);
-    }
+    if (luggage->fd >= 0)
+        sock_abort(os, luggage->fd);
+
     mem_free(luggage);
 }
 
@@ -62,12 +61,9 @@ static void leaving_drained(struct stream *stream, uint64_t length)
 /* Stopped meanwhile, failed, or without memory for its luggage: it ends here. */
 static void leaving_give_up(struct session *session, int fd, enum reason reason)
 {
-    struct os *os = session->frame->worker->os;
+    if (fd >= 0)
+        sock_abort(session->frame->worker->os, fd);
 
-    if (fd >= 0) {
-        sock_reset_on_close(os, fd);
-        os->close(os, fd);
-    }
     session_refuse(session, reason);
 }
 
