@@ -27,7 +27,7 @@ struct tcp_end {
     bool broken : 1;    /* the peer takes no more: what it sent before is still received */
     bool resets : 1;    /* closing sends RST */
     bool leaves : 1;    /* closing keeps the connection */
-    bool untuned : 1;   /* sock_tcp_tune_rest is due: before its second send, or within 10 ms */
+    bool untuned : 1;   /* sock_tcp_tune_rest is due: before its second send, or within 20 ms */
     bool wrote : 1;     /* a first send was made */
     uint32_t keepalive_s;
     uint64_t unconsumed;
