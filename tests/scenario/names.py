@@ -201,7 +201,7 @@ def datagrams_go_to_servers_that_records_name(lab):
     program = named(lab, names, direct_config(address, ["srv:_web._udp.pool.test"],
                                               listener="protocol = udp\nudp_timeout = 1s\n"))
     found(program, 1)
-    assert lab.add(DatagramUser(address)).said_by(b"hello") == b"hello"
+    assert lab.add(DatagramUser(address)).ask(b"hello") == b"hello"
 
 
 @scenario
