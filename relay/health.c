@@ -18,7 +18,7 @@ enum {
 struct health_check {
     struct worker *worker;
     struct health_question question;
-    char host[264], path[256];
+    char host[272], path[256];
     enum reason reason; /* once decided */
     bool decided, connecting;
     struct timer timer;

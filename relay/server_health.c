@@ -5,6 +5,8 @@
 
 #include "relay/server_parts.h"
 
+enum { HOST_TEXT_SIZE = 272 };
+
 static struct server_site *health_site(const struct server_health *health)
 {
     return &health->server->sites[0];
@@ -64,24 +66,46 @@ static void health_judge(struct server_health *health, enum reason reason)
 
 /* ---- asking ---- */
 
-static void health_ask_at(struct server_health *health, uint64_t at_ns)
+/* What nobody asks any more is taken as fit. */
+static void health_end(struct server_health *health)
 {
-    if (timer_set(&health_worker(health)->timers, &health->timer, at_ns))
-        health_log(health, LOG_ERROR, "server is not asked any more whether it serves",
-                   REASON_NO_MEMORY);
+    health->kind = HEALTH_NONE;
+    health->known = health->spread = false;
+    health_mark(health, false, REASON_DONE);
 }
 
+static void health_ask_at(struct server_health *health, uint64_t at_ns)
+{
+    if (!timer_set(&health_worker(health)->timers, &health->timer, at_ns))
+        return;
+    health_log(health, LOG_ERROR, "server is not asked any more whether it serves",
+               REASON_NO_MEMORY);
+    health_end(health);
+}
+
+/* All are asked at the start; from then on each has a moment of its own in the interval. */
 static void health_ask_again(struct server_health *health)
 {
-    health_ask_at(health, health->began_ns + server_backend(health->server)->health_interval_ns);
+    struct os *os = health_worker(health)->os;
+    uint64_t interval_ns = server_backend(health->server)->health_interval_ns;
+    uint32_t random;
+
+    if (!health->spread) {
+        os->random(os, &random, sizeof(random));
+        interval_ns -= (interval_ns / 2 * (random >> 12)) >> 20;
+    }
+    health->spread = true;
+    health_ask_at(health, health->began_ns + interval_ns);
 }
 
 static void health_ask_next(struct server_health *health);
 
-/* A name may stand for several addresses, and an open tries them all: so does this. */
-static bool health_has_another(const struct server_health *health)
+/* A name may stand for several addresses, and an open goes on where it cannot connect: so does
+ * this. */
+static bool health_goes_on(const struct server_health *health, enum reason reason)
 {
-    return health->tried < health_site(health)->addr_count;
+    return reason != REASON_DONE && reason != REASON_HEALTH_ANSWER &&
+           health->tried < health_site(health)->addr_count;
 }
 
 static void health_told(void *context, enum reason reason)
@@ -93,7 +117,7 @@ static void health_told(void *context, enum reason reason)
         server_health_stopped(health->server);
     } else if (health->kind == HEALTH_NONE || reason == REASON_ABANDONED) {
         server_health_adjust(health);
-    } else if (reason != REASON_DONE && health_has_another(health)) {
+    } else if (health_goes_on(health, reason)) {
         health_ask_next(health);
     } else {
         if (!reason_is_ours(reason))
@@ -102,15 +126,21 @@ static void health_told(void *context, enum reason reason)
     }
 }
 
-/* The name as people know it, and the port where it is not the usual one. */
-static void health_host(const struct host *host, enum health_kind kind, char text[264])
+/* The name as the server knows it: without the dot that ends it for us; an address has no TLS name.
+ */
+static void health_host(const struct host *host, enum health_kind kind, char text[HOST_TEXT_SIZE])
 {
+    size_t length = strlen(host->name);
+    int shown = (int)(length && host->name[length - 1] == '.' ? length - 1 : length);
+
     if (kind == HEALTH_TLS)
-        snprintf(text, 264, "%s", host->addr.length ? "" : host->name);
-    else if (!host->name[0])
-        snprintf(text, 264, "localhost");
+        snprintf(text, HOST_TEXT_SIZE, "%.*s", host->addr.length ? 0 : shown, host->name);
+    else if (!shown)
+        snprintf(text, HOST_TEXT_SIZE, "localhost");
+    else if (strchr(host->name, ':'))
+        snprintf(text, HOST_TEXT_SIZE, "[%s]:%u", host->name, host->port);
     else
-        snprintf(text, 264, strchr(host->name, ':') ? "[%s]:%u" : "%s:%u", host->name, host->port);
+        snprintf(text, HOST_TEXT_SIZE, "%.*s:%u", shown, host->name, host->port);
 }
 
 static void health_ask_next(struct server_health *health)
@@ -124,7 +154,7 @@ static void health_ask_next(struct server_health *health)
                                        .timeout_ns = backend->health_timeout_ns,
                                        .told = health_told,
                                        .context = health};
-    char text[264];
+    char text[HOST_TEXT_SIZE];
 
     health_host(host, health->kind, text);
     question.host = text;
@@ -158,14 +188,6 @@ void server_health_init(struct server_health *health, struct server_member *serv
 {
     health->server = server;
     timer_init(&health->timer, health_due);
-}
-
-/* What nobody asks any more is taken as fit. */
-static void health_end(struct server_health *health)
-{
-    health->kind = HEALTH_NONE;
-    health->known = false;
-    health_mark(health, false, REASON_DONE);
 }
 
 void server_health_adjust(struct server_health *health)

@@ -20,6 +20,7 @@ struct server_health {
     uint32_t tried;             /* of its addresses, in this check */
     enum health_kind kind;      /* HEALTH_NONE: it is not asked */
     bool known;                 /* an answer came */
+    bool spread;                /* it has its moment in the interval */
     bool stopping;
 };
 

@@ -2,6 +2,7 @@
 import concurrent.futures
 import socket
 import ssl
+import time
 
 from ends import (LOOPBACK, DatagramService, DatagramUser, Service, check_echo, connect, echo,
                   free_port, receive_all, said_by, saying)
@@ -168,6 +169,17 @@ def a_reload_begins_and_ends_health_checks(lab):
         reloaded.take(config)
         reloaded.program.await_line("server is back", times)
         assert sorted(said_or_refused(address) for _ in range(4)) == [b"", b"", b"b", b"b"]
+
+
+@scenario
+def servers_are_asked_all_at_the_start_and_then_each_in_its_own_moment(lab):
+    asked = []
+    services = [lab.add(Service(lambda sock: asked.append(time.monotonic()))) for _ in range(20)]
+    checked(lab, "tcp", *[service.address for service in services],
+            more="health_interval = 1s\nhealth_timeout = 400ms\n")
+    until(lambda: len(asked) >= 40, "all were asked twice")
+    first, second = sorted(asked)[:20], sorted(asked)[20:40]
+    assert second[0] > first[-1] and second[-1] - second[0] > 0.2, (first, second)
 
 
 @scenario
