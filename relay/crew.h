@@ -12,6 +12,7 @@
 
 #include "relay/bindings.h"
 #include "relay/listener.h"
+#include "relay/listener_leave.h"
 #include "relay/relay.h"
 #include "relay/server_pool.h"
 #include "relay/tunnel_client.h"
@@ -28,12 +29,13 @@ struct edition {
     uint32_t left;                     /* leavers whose settings these are */
 };
 
-enum leaver_kind { LEAVER_LISTENER, LEAVER_TUNNEL, LEAVER_CLIENT, LEAVER_POOL };
+enum leaver_kind { LEAVER_LISTENER, LEAVER_PORTS, LEAVER_TUNNEL, LEAVER_CLIENT, LEAVER_POOL };
 struct leaver {
     struct list link;
     enum leaver_kind kind;
     union {
         struct listener_share *listener;
+        struct udp_leave *ports; /* of a listener that goes or stays */
         struct tunnel_share *tunnel;
         struct client_share *client;
         struct server_pool *pool;
@@ -65,6 +67,20 @@ void edition_forget(struct edition **edition, struct crew *crew, const struct ed
 void edition_close(struct edition **edition, struct crew *crew);
 void edition_free(struct edition **edition); /* alone */
 struct backend_pool *edition_pool(const struct edition *edition, const char *name);
+/* The listener that has a port, by its index; -1: none.  Port 0 is nobody's. */
+int32_t edition_listener_at(const struct edition *edition, enum protocol protocol,
+                            const struct addr *addr);
 void leaver_free(struct leaver *leaver); /* with its share */
+
+/* ---- leaver.c ---- */
+/* What `old` has and `edition` has not, as its leavers.  0 or -ENOMEM. */
+int edition_find_leavers(struct edition *edition, const struct edition *old,
+                         uint32_t workers) MUST_CHECK;
+void leaver_forget(struct leaver *leaver); /* it stays */
+/* Other settings are in force: ports of it that they have are not its any more. */
+void leaver_settle(struct leaver *leaver, const struct edition *edition);
+/* With each sweep: whether nobody uses it any more, or it has had its time. */
+bool leaver_is_done(struct leaver *leaver, uint64_t now_ns);
+bool leaver_is_free(const struct leaver *leaver); /* nor refers to it */
 
 #endif

@@ -122,11 +122,12 @@ static void listener_datagrams_idle(void *context)
     listener_settle(listener);
 }
 
-static int listener_init_datagrams(struct listener *listener)
+static void listener_init_datagrams(struct listener *listener)
 {
     const struct listener_settings *settings = listener->options.settings;
     const struct udp_sessions_options options = {
         .worker = listener->options.worker,
+        .table = listener->options.sessions,
         .pool = listener->options.pool,
         .gate = &listener->gate,
         .next_id = &listener->next_id,
@@ -144,13 +145,10 @@ static int listener_init_datagrams(struct listener *listener)
         .emptied_context = listener,
         .left = listener_port_left,
     };
-    int error;
 
-    if (!(settings->protocol & PROTOCOL_UDP))
-        return 0;
-    error = udp_sessions_init(&listener->datagrams, &options);
-    listener->has_datagrams = !error;
-    return error;
+    listener->has_datagrams = settings->protocol & PROTOCOL_UDP;
+    if (listener->has_datagrams)
+        udp_sessions_init(&listener->datagrams, &options);
 }
 
 /* ---- life ---- */
@@ -187,7 +185,9 @@ struct listener *listener_new(const struct listener_options *options)
     task_init(&listener->task, listener_tell);
     gate_init(&listener->gate, options->worker, settings, options->share->rates);
     listener->frame = listener_frame_new(listener, options);
-    if (!listener->frame || listener_init_datagrams(listener))
+    if (listener->frame)
+        listener_init_datagrams(listener);
+    else
         listener_free(&listener);
     return listener;
 }
