@@ -13,11 +13,17 @@ static bool listener_is_idle(const struct listener *listener)
            (!listener->has_datagrams || listener->datagrams_idle);
 }
 
+/* While a door closes, users may still come by it. */
+static bool listener_is_used(const struct listener *listener)
+{
+    return listener_active(listener) || (listener->closing && !list_empty(&listener->ports.tcp));
+}
+
 /* Those who still have users are counted over all workers, since a user may go from one to another:
  * who hands one over has it until it has arrived. */
 static void listener_tell_quiet(struct listener *listener)
 {
-    if (!listener->leaving || listener->quiet == !listener_active(listener))
+    if (!listener->leaving || listener->quiet == !listener_is_used(listener))
         return;
     listener->quiet = !listener->quiet;
     if (listener->quiet)
@@ -28,7 +34,7 @@ static void listener_tell_quiet(struct listener *listener)
 
 void listener_settle(struct listener *listener)
 {
-    bool emptied = listener->closing && !listener_active(listener);
+    bool emptied = listener->closing && !listener_is_used(listener);
     bool idle = listener_is_idle(listener);
 
     listener_tell_quiet(listener);
