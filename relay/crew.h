@@ -27,6 +27,7 @@ struct edition {
     struct client_share *client;       /* NULL without [client] */
     struct list leavers;               /* what leaves when this one comes into force */
     uint32_t left;                     /* leavers whose settings these are */
+    uint32_t modes_set;                /* files whose mode was changed for it */
 };
 
 enum leaver_kind { LEAVER_LISTENER, LEAVER_PORTS, LEAVER_TUNNEL, LEAVER_CLIENT, LEAVER_POOL };
@@ -71,6 +72,12 @@ struct backend_pool *edition_pool(const struct edition *edition, const char *nam
 int32_t edition_listener_at(const struct edition *edition, enum protocol protocol,
                             const struct addr *addr);
 void leaver_free(struct leaver *leaver); /* with its share */
+
+/* ---- edition_modes.c ---- */
+/* 0, or -errno and a sentence; the other follows then, too. */
+int edition_set_modes(struct edition *edition, const struct edition *old, struct os *os,
+                      char *error, size_t error_size) MUST_CHECK;
+void edition_put_modes_back(struct edition *edition, const struct edition *old, struct os *os);
 
 /* ---- leaver.c ---- */
 /* What `old` has and `edition` has not, as its leavers.  0 or -ENOMEM. */

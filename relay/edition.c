@@ -235,6 +235,9 @@ static int making_run(struct making *making)
     if (!rc && making->old &&
         edition_find_leavers(making->edition, making->old, making->crew->workers))
         rc = making_no_memory(making);
+    if (!rc && making->old)
+        rc = edition_set_modes(making->edition, making->old, making->crew->os, making->error,
+                               making->error_size);
     return rc;
 }
 
@@ -325,6 +328,8 @@ void edition_forget(struct edition **handle, struct crew *crew, const struct edi
     struct edition *edition = *handle;
     const struct settings *settings = edition->settings;
 
+    if (old)
+        edition_put_modes_back(edition, old, crew->os);
     for (uint32_t i = 0; edition->listeners && i < settings->listener_count; i++)
         if (listener_index(old, settings->listeners[i].name) < 0)
             listener_share_free(&edition->listeners[i]);

@@ -220,3 +220,36 @@ def a_udp_port_that_nobody_uses_is_closed_with_the_reload(lab):
     until(lambda: is_free(leaving), "the port is free", 2)
     reloaded.take(config_of(listener("one", "one", leaving, other, more=UDP), backend("one", service)))
     assert lab.add(DatagramUser(leaving)).ask(b"b") == b"b"
+
+
+def mode_of(path):
+    return os.stat(path).st_mode & 0o777
+
+
+@scenario
+def another_mode_of_a_path_that_stays_is_taken_with_the_reload(lab):
+    one, path, moving = lab.add(named("one")), lab.path("users.sock"), lab.path("moving.sock")
+
+    def config(mode, name="one", extra=""):
+        return config_of(listener("one", "one", f"unix:{path}{mode}"),
+                         listener(name + "-2", "one", f"unix:{moving}{mode}", more=extra), backend("one", one))
+    reloaded = run(lab, config(" mode=0660"))
+    numbers = [os.stat(where).st_ino for where in (path, moving)]
+    assert mode_of(path) == mode_of(moving) == 0o660
+    reloaded.take(config(" mode=0600"))
+    assert mode_of(path) == mode_of(moving) == 0o600
+    reloaded.take(config(" mode=0640", "two"))
+    assert mode_of(path) == mode_of(moving) == 0o640
+    with socket.create_server((LOOPBACK, 0)) as taken:
+        bind = f"{LOOPBACK}:{taken.getsockname()[1]}"
+        reloaded.refuse(config(" mode=0666", "two", f"bind = {bind}\n"), f"cannot listen on {bind}")
+    assert mode_of(path) == mode_of(moving) == 0o640, "all or nothing"
+    mask = os.umask(0)
+    os.umask(mask)
+    reloaded.take(config("", "two"))
+    assert mode_of(path) == mode_of(moving) == 0o777 & ~mask
+    assert [os.stat(where).st_ino for where in (path, moving)] == numbers
+    os.unlink(moving)
+    reloaded.refuse(config(" mode=0600", "two"),
+                    f"listener two-2: cannot change the mode of {moving}: No such file")
+    assert mode_of(path) == 0o777 & ~mask, "changed back"
