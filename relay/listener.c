@@ -311,6 +311,8 @@ void listener_status(const struct listener *listener, struct status_listener *st
 {
     const struct listener_settings *settings = listener->options.settings;
 
+    status->id = listener->options.share;
+    status->leaving = listener->closing;
     snprintf(status->name, sizeof(status->name), "%s", settings->name);
     snprintf(status->backend, sizeof(status->backend), "%s", settings->backend);
     status->protocol = settings->protocol;

@@ -58,6 +58,7 @@ AGAIN = [
     "reload.max_connections_counts_those_who_were_there_before_it",
     "reload.clients_that_are_not_allowed_any_more_are_closed_within_a_second",
     "reload.a_tunnel_that_is_removed_lets_its_users_end_and_a_new_one_serves",
+    "reload.what_leaves_is_shown_as_leaving_until_it_has_left",
     "ports.a_port_goes_to_another_listener_in_one_reload_and_nobody_notices",
     "ports.listeners_swap_their_ports_in_one_reload",
     "ports.who_comes_while_a_port_moves_is_served_by_one_listener_or_the_other_also_at_a_path",
