@@ -68,6 +68,8 @@ void crew_settled(struct crew *crew)
     edition_settle(crew->next, old);
     for (struct list *at = crew->leavers.next; at != &crew->leavers; at = at->next)
         leaver_settle(container_of(at, struct leaver, link), crew->next);
+    for (struct list *at = crew->next->leavers.next; at != &crew->next->leavers; at = at->next)
+        leaver_begin(container_of(at, struct leaver, link));
     list_take_all(&crew->leavers, &crew->next->leavers);
     crew->now = crew->next;
     crew->next = NULL;

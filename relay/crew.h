@@ -84,6 +84,7 @@ void edition_put_modes_back(struct edition *edition, const struct edition *old, 
 int edition_find_leavers(struct edition *edition, const struct edition *old,
                          uint32_t workers) MUST_CHECK;
 void leaver_forget(struct leaver *leaver); /* it stays */
+void leaver_begin(struct leaver *leaver);  /* all workers know of it */
 /* Other settings are in force: ports of it that they have are not its any more. */
 void leaver_settle(struct leaver *leaver, const struct edition *edition);
 /* With each sweep: whether nobody uses it any more, or it has had its time. */

@@ -152,6 +152,12 @@ int edition_find_leavers(struct edition *edition, const struct edition *old, uin
 
 /* ---- later ---- */
 
+void leaver_begin(struct leaver *leaver)
+{
+    if (leaver->kind == LEAVER_PORTS)
+        udp_leave_look(leaver->ports);
+}
+
 void leaver_settle(struct leaver *leaver, const struct edition *edition)
 {
     struct addr addr;

@@ -43,19 +43,26 @@ void udp_leave_taken(struct udp_leave *leave, uint32_t number)
         leave->ports[number].state = UDP_STAYS;
 }
 
+void udp_leave_look(struct udp_leave *leave)
+{
+    for (uint32_t i = 0; i < leave->count; i++) {
+        struct udp_leave_port *port = &leave->ports[i];
+
+        if (port->state == UDP_LEAVES && !atomic_load(&port->used))
+            port->state = UDP_CLOSES;
+    }
+}
+
 bool udp_leave_sweep(struct udp_leave *leave)
 {
     bool done = true;
 
-    for (uint32_t i = 0; i < leave->count; i++) {
-        struct udp_leave_port *port = &leave->ports[i];
-
-        if (port->state == UDP_CLOSES)
-            port->state = UDP_CLOSED;
-        else if (port->state == UDP_LEAVES && !atomic_load(&port->used))
-            port->state = UDP_CLOSES;
-        done &= !udp_leave_is_open(port);
-    }
+    for (uint32_t i = 0; i < leave->count; i++)
+        if (leave->ports[i].state == UDP_CLOSES)
+            leave->ports[i].state = UDP_CLOSED;
+    udp_leave_look(leave);
+    for (uint32_t i = 0; i < leave->count; i++)
+        done &= !udp_leave_is_open(&leave->ports[i]);
     return done;
 }
 
@@ -76,25 +83,30 @@ void udp_leave_part_settle(struct udp_leave_part *part)
     part->idle(part->context);
 }
 
+static void udp_port_leave(struct udp_port *port, struct udp_leave_part *part, uint32_t number)
+{
+    port->listener = NULL;
+    port->leaves = part;
+    port->number = number;
+    port->door.sessions = NULL;
+    if (port->door.users)
+        atomic_fetch_add(&part->leave->ports[number].used, 1);
+    list_remove(&port->link);
+    list_append(&part->ports, &port->link);
+}
+
+/* The listener may have been given others by now. */
 void udp_leave_part_take(struct udp_leave_part *part, struct listener *listener)
 {
     struct list *next;
 
     for (struct list *at = listener->ports.udp.next; at != &listener->ports.udp; at = next) {
         struct udp_port *port = container_of(at, struct udp_port, link);
+        uint32_t number = bind_list_find(&part->leave->settings->bind, &port->asked);
 
         next = at->next;
-        port->number = bind_list_find(&part->leave->settings->bind, &port->asked);
-        must(port->number != BIND_NONE);
-        if (part->leave->ports[port->number].state != UDP_LEAVES)
-            continue;
-        port->listener = NULL;
-        port->leaves = part;
-        port->door.sessions = NULL;
-        if (port->door.users)
-            atomic_fetch_add(&part->leave->ports[port->number].used, 1);
-        list_remove(&port->link);
-        list_append(&part->ports, &port->link);
+        if (number != BIND_NONE && part->leave->ports[number].state == UDP_LEAVES)
+            udp_port_leave(port, part, number);
     }
 }
 

@@ -41,6 +41,8 @@ void udp_leave_free(struct udp_leave **leave); /* no worker has a part of it */
 /* Whether that port may be taken over. */
 bool udp_leave_offers(const struct udp_leave *leave, const struct addr *addr);
 void udp_leave_taken(struct udp_leave *leave, uint32_t number); /* by all workers */
+/* When all workers have settled: those that nobody uses close with the first sweep. */
+void udp_leave_look(struct udp_leave *leave);
 /* After each step SWEEP of the workers.  Whether all are closed or taken. */
 bool udp_leave_sweep(struct udp_leave *leave);
 
