@@ -174,13 +174,17 @@ int bindings_open(struct bindings *bindings, struct os *os,
     *bindings = (struct bindings){
         .os = os, .settings = settings, .workers = workers, .ports = listener_ports(settings)};
     rc = bindings_make_tables(bindings);
-    for (uint32_t i = 0; !rc && i < settings->bind.count; i++)
+    if (rc)
+        snprintf(error, error_size, "listener %s: %s", settings->name,
+                 reason_text(reason_of_errno(rc)));
+    for (uint32_t i = 0; !rc && i < settings->bind.count; i++) {
         rc = bindings_open_bind(bindings, &settings->bind.items[i], held, &number, &failed);
-    if (!rc)
-        return 0;
-    snprintf(error, error_size, "listener %s: cannot listen on %s: %s", settings->name,
-             addr_format(&failed, text), strerror(-rc));
-    bindings_close(bindings);
+        if (rc)
+            snprintf(error, error_size, "listener %s: cannot listen on %s: %s", settings->name,
+                     addr_format(&failed, text), strerror(-rc));
+    }
+    if (rc)
+        bindings_close(bindings);
     return rc;
 }
 

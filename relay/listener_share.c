@@ -99,6 +99,7 @@ int listener_share_prepare(struct listener_share *share, struct os *os,
 void listener_share_settle(struct listener_share *share)
 {
     share->first = share->next_first;
+    bindings_close(&share->ports); /* they were all taken */
     if (share->next_rates != share->rates)
         rate_table_free(&share->rates);
     share->rates = share->next_rates;
