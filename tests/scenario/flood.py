@@ -5,14 +5,13 @@ import ctypes.util
 import hashlib
 import hmac
 import json
-import os
 import random
 import socket
 import struct
 import time
 
 import stages
-from ends import LOOPBACK, Service, connect, echo, echo_once, keyed, receive_exactly
+from ends import LOOPBACK, Service, connect, echo, echo_once, host_port, keyed, receive_exactly
 from lab import REGISTERED, Skip, scenario, until
 from stages import client_config, tunnel_client, tunnel_server
 
@@ -138,8 +137,7 @@ class Strangers:
     """Sends each packet from another address; keeps the first to see what they are answered."""
 
     def __init__(self, dial, kept=60):
-        host, port = dial.rsplit(":", 1)
-        self.server, self.count, self.kept, self.open = (host, int(port)), 0, kept, []
+        self.server, self.count, self.kept, self.open = host_port(dial), 0, kept, []
 
     def send(self, packet):
         self.count += 1
