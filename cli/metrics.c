@@ -151,6 +151,35 @@ static const struct {
     {"listener_udp_sessions_total", "counter", "UDP sessions begun",    listener_sessions_total   },
 };
 
+static uint64_t listener_leaving(const struct status *status, const char *name)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < status->listener_count; i++) {
+        const struct status_listener *listener = &status->listeners[i];
+
+        if (listener->leaving && strcmp(listener->name, name) == 0)
+            sum += listener->connections + listener->udp_sessions;
+    }
+    return sum;
+}
+
+static void metrics_leavers(struct writer *out, const struct status *status,
+                            const struct status *by_name)
+{
+    metrics_family(out, "listener_leaving", "gauge",
+                   "Connections and UDP sessions that go on where nobody new is taken any more");
+    for (uint32_t i = 0; i < by_name->listener_count; i++) {
+        struct metrics_label labels[] = {
+            {"listener", by_name->listeners[i].name},
+            {0         }
+        };
+
+        metrics_row(out, "listener_leaving", labels,
+                    by_name->listeners[i].leaving ? listener_leaving(status, labels[0].value) : 0);
+    }
+}
+
 static void metrics_listeners(struct writer *out, const struct status *status)
 {
     for (size_t f = 0; f < ARRAY_COUNT(listener_families); f++) {
@@ -261,12 +290,28 @@ static void metrics_backends(struct writer *out, const struct status *status)
 
 /* ---- the way it is put together ---- */
 
+static void metrics_status(struct writer *out, const struct status *status,
+                           const struct status *by_name)
+{
+    metrics_listeners(out, by_name);
+    metrics_leavers(out, status, by_name);
+    metrics_backends(out, by_name);
+    metrics_members(out, by_name);
+    metrics_clients(out, by_name);
+}
+
+/* No row may be there twice, and what leaves may have the name of what stays. */
 void report_metrics(struct writer *out, const struct report *report)
 {
+    struct status by_name = {.by_name = true};
+
     metrics_process(out, report);
     metrics_counters(out, report);
-    metrics_listeners(out, report->status);
-    metrics_backends(out, report->status);
-    metrics_members(out, report->status);
-    metrics_clients(out, report->status);
+    if (!status_has_leavers(report->status))
+        metrics_status(out, report->status, report->status);
+    else if (status_merge(&by_name, report->status))
+        out->failed = true;
+    else
+        metrics_status(out, report->status, &by_name);
+    status_release(&by_name);
 }

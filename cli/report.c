@@ -29,7 +29,8 @@ static void json_listener(struct writer *out, const struct status_listener *list
     writer_add(out, "{\"name\":");
     writer_json(out, listener->name);
     json_addr(out, "address", &listener->addr);
-    writer_add(out, ",\"protocol\":\"%s\",\"backend\":", protocols[listener->protocol]);
+    writer_add(out, ",\"state\":\"%s\",\"protocol\":\"%s\",\"backend\":",
+               status_leaving(listener->leaving), protocols[listener->protocol]);
     writer_json(out, listener->backend);
     writer_add(out,
                ",\"connections\":%u,\"connections_total\":%" PRIu64 ",\"refused_total\":%" PRIu64
@@ -114,8 +115,10 @@ static void json_backends(struct writer *out, const struct status *status, bool 
             continue;
         writer_add(out, "%s{\"name\":", comma);
         writer_json(out, status->backends[i].name);
-        if (tunnels)
+        if (tunnels) {
             json_addr(out, "address", &status->backends[i].addr);
+            writer_add(out, ",\"state\":\"%s\"", status_leaving(status->backends[i].leaving));
+        }
         json_members(out, status, i);
         if (tunnels)
             json_clients(out, status, i);

@@ -73,11 +73,16 @@ struct screen {
     uint64_t ms;                     /* between the two */
 };
 
-/* The row of the same name in an earlier table. */
+static bool has_same(const struct json *a, const struct json *b, const char *name)
+{
+    return strcmp(json_text(a, name), json_text(b, name)) == 0;
+}
+
+/* The row of the same name in an earlier table; one that leaves may have another's. */
 static const struct json *row_before(const struct json *table, const struct json *row)
 {
     for (const struct json *at = table->first; at; at = at->next)
-        if (strcmp(json_text(at, "name"), json_text(row, "name")) == 0)
+        if (has_same(at, row, "name") && has_same(at, row, "state"))
             return at;
     return row;
 }
@@ -100,10 +105,11 @@ static void screen_listeners(struct screen *screen)
     const struct json *before = json_get(screen->before, "listeners");
     char name[CELL_SIZE], address[CELL_SIZE];
 
-    writer_add(screen->out, "\n%-20s %-22s %8s %8s %12s %12s %9s %9s\n", "LISTENER", "ADDRESS",
-               "OPEN", "UDP", "IN", "OUT", "BYTES IN", "BYTES OUT");
+    writer_add(screen->out, "\n%-12s %-7s %-22s %8s %8s %12s %12s %9s %9s\n", "LISTENER", "STATE",
+               "ADDRESS", "OPEN", "UDP", "IN", "OUT", "BYTES IN", "BYTES OUT");
     for (const struct json *row = json_get(screen->now, "listeners")->first; row; row = row->next) {
-        writer_add(screen->out, "%-20s %-22s %8" PRIu64 " %8" PRIu64, cell_text(row, "name", name),
+        writer_add(screen->out, "%-12s %-7s %-22s %8" PRIu64 " %8" PRIu64,
+                   cell_text(row, "name", name), json_text(row, "state"),
                    cell_text(row, "address", address), json_number(row, "connections"),
                    json_number(row, "udp_sessions"));
         screen_rates(screen, row, row_before(before, row));

@@ -92,6 +92,8 @@ int team_change(struct team *team, const struct team_change *change, char *error
     crew_switched(team->crew, team_now_ns());
     team_take(team, RELAY_SETTLE);
     crew_settled(team->crew);
+    if (team_is_left(team)) /* what nobody uses goes at once */
+        team_sweep(team);
     return 0;
 }
 

@@ -138,9 +138,18 @@ static void linux_close(struct os *os, int fd)
     must(close(fd) == 0 || errno != EBADF);
 }
 
+/* It can be read only by setting it: for that moment, to nobody's gain. */
+static mode_t umask_now(void)
+{
+    mode_t mask = umask(0777);
+
+    umask(mask);
+    return mask;
+}
+
 static int linux_set_mode(struct os *os, const char *path, uint32_t mode)
 {
-    return result_of(chmod(path, mode));
+    return result_of(chmod(path, mode ? mode : 0777 & ~umask_now()));
 }
 
 static int linux_remove_socket(struct os *os, const char *path)

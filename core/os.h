@@ -27,7 +27,7 @@ struct os {
     int (*peer_addr)(struct os *os, int fd, struct addr *addr);
     int (*shutdown)(struct os *os, int fd, int how);
     void (*close)(struct os *os, int fd);
-    int (*set_mode)(struct os *os, const char *path, uint32_t mode);
+    int (*set_mode)(struct os *os, const char *path, uint32_t mode); /* 0: as the umask has it */
     int (*remove_socket)(struct os *os, const char *path); /* -EEXIST: it is something else */
     /* A pipe, its reading end first, that holds `size` bytes (or, where that is refused, `least`):
      * how many it holds.  Both ends non-blocking. */

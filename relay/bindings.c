@@ -96,21 +96,27 @@ static int place_open(struct place *place, bool udp)
     return place_open_one(place, udp, &fds[place->port % bindings->workers]);
 }
 
-static int place_open_all(struct place *place)
+static bool place_wants(const struct place *place, const struct bindings_held *held,
+                        enum protocol protocol)
 {
-    const struct listener_settings *settings = place->bindings->settings;
-    int rc = 0;
+    return place->bindings->settings->protocol & protocol &&
+           !held->holds(held->context, protocol, &place->addr);
+}
 
-    if (settings->protocol & PROTOCOL_TCP)
-        rc = place_open(place, false);
-    if (!rc && settings->protocol & PROTOCOL_UDP)
+static int place_open_all(struct place *place, const struct bindings_held *held)
+{
+    bool tcp = place_wants(place, held, PROTOCOL_TCP), udp = place_wants(place, held, PROTOCOL_UDP);
+    int rc = tcp ? place_open(place, false) : 0;
+
+    if (!rc && udp)
         rc = place_open(place, true);
-    if (!rc && !place->port)
+    if (!rc && !place->port && (tcp || udp))
         place->bindings->first = place->addr;
     return rc;
 }
 
-static int bindings_open_bind(struct bindings *bindings, const struct bind *bind, uint32_t *number,
+static int bindings_open_bind(struct bindings *bindings, const struct bind *bind,
+                              const struct bindings_held *held, uint32_t *number,
                               struct addr *failed)
 {
     for (uint32_t port = addr_port(&bind->addr); port <= bind->last_port; port++) {
@@ -123,9 +129,7 @@ static int bindings_open_bind(struct bindings *bindings, const struct bind *bind
 
         addr_set_port(&place.addr, (uint16_t)port);
         *failed = place.addr;
-        if (bindings->had && bind_list_holds(&bindings->had->bind, &place.addr))
-            continue;
-        rc = place_open_all(&place);
+        rc = place_open_all(&place, held);
         if (rc)
             return rc;
     }
@@ -159,7 +163,7 @@ static int bindings_make_tables(struct bindings *bindings)
 }
 
 int bindings_open(struct bindings *bindings, struct os *os,
-                  const struct listener_settings *settings, const struct listener_settings *had,
+                  const struct listener_settings *settings, const struct bindings_held *held,
                   uint32_t workers, char *error, size_t error_size)
 {
     struct addr failed = {0};
@@ -167,19 +171,20 @@ int bindings_open(struct bindings *bindings, struct os *os,
     uint32_t number = 0;
     int rc;
 
-    *bindings = (struct bindings){.os = os,
-                                  .settings = settings,
-                                  .had = had,
-                                  .workers = workers,
-                                  .ports = listener_ports(settings)};
+    *bindings = (struct bindings){
+        .os = os, .settings = settings, .workers = workers, .ports = listener_ports(settings)};
     rc = bindings_make_tables(bindings);
-    for (uint32_t i = 0; !rc && i < settings->bind.count; i++)
-        rc = bindings_open_bind(bindings, &settings->bind.items[i], &number, &failed);
-    if (!rc)
-        return 0;
-    snprintf(error, error_size, "listener %s: cannot listen on %s: %s", settings->name,
-             addr_format(&failed, text), strerror(-rc));
-    bindings_close(bindings);
+    if (rc)
+        snprintf(error, error_size, "listener %s: %s", settings->name,
+                 reason_text(reason_of_errno(rc)));
+    for (uint32_t i = 0; !rc && i < settings->bind.count; i++) {
+        rc = bindings_open_bind(bindings, &settings->bind.items[i], held, &number, &failed);
+        if (rc)
+            snprintf(error, error_size, "listener %s: cannot listen on %s: %s", settings->name,
+                     addr_format(&failed, text), strerror(-rc));
+    }
+    if (rc)
+        bindings_close(bindings);
     return rc;
 }
 

@@ -15,17 +15,21 @@
 struct bindings {
     struct os *os;
     const struct listener_settings *settings; /* borrowed until close */
-    const struct listener_settings *had;      /* the same; NULL: none */
     uint32_t workers, ports;
     int *tcp, *udp;    /* by port and worker, -1: none; NULL without that protocol */
     bool *dealt;       /* by port: TCP has one socket there, whose worker deals users out */
     struct addr first; /* as bound; length 0: it is not among them */
 };
 
-/* Ports that `had` (NULL: none) has already are left out.  0 or -errno, and a sentence; then
- * nothing stays open. */
+/* Sockets that we have already, and that are left out: a listener keeps them, or takes them over.
+ */
+struct bindings_held {
+    bool (*holds)(const void *context, enum protocol protocol, const struct addr *addr);
+    const void *context;
+};
+/* 0 or -errno, and a sentence; then nothing stays open. */
 int bindings_open(struct bindings *bindings, struct os *os,
-                  const struct listener_settings *settings, const struct listener_settings *had,
+                  const struct listener_settings *settings, const struct bindings_held *held,
                   uint32_t workers, char *error, size_t error_size) MUST_CHECK;
 /* The caller's from now on; -1: that worker has none there. */
 int bindings_take_tcp(struct bindings *bindings, uint32_t port, uint32_t worker);

@@ -66,6 +66,10 @@ void crew_settled(struct crew *crew)
     struct edition *old = crew->now;
 
     edition_settle(crew->next, old);
+    for (struct list *at = crew->leavers.next; at != &crew->leavers; at = at->next)
+        leaver_settle(container_of(at, struct leaver, link), crew->next);
+    for (struct list *at = crew->next->leavers.next; at != &crew->next->leavers; at = at->next)
+        leaver_begin(container_of(at, struct leaver, link));
     list_take_all(&crew->leavers, &crew->next->leavers);
     crew->now = crew->next;
     crew->next = NULL;
@@ -78,27 +82,6 @@ void crew_settled(struct crew *crew)
 bool crew_is_left(const struct crew *crew)
 {
     return !list_empty(&crew->leavers);
-}
-
-static bool leaver_is_done(const struct leaver *leaver, uint64_t now_ns)
-{
-    switch (leaver->kind) {
-    case LEAVER_LISTENER:
-        return !atomic_load(&leaver->listener->busy);
-    case LEAVER_POOL:
-        return !backend_pool_in_use(server_pool_members(leaver->pool));
-    case LEAVER_TUNNEL:
-    case LEAVER_CLIENT:
-        return !atomic_load(&leaver->users) || now_ns >= leaver->deadline_ns;
-    }
-    must(!"a leaver of a known kind");
-    return false;
-}
-
-/* A tunnel's pool is used by the sessions that began when it was there. */
-static bool leaver_is_free(const struct leaver *leaver)
-{
-    return leaver->kind != LEAVER_TUNNEL || !backend_pool_in_use(leaver->tunnel->pool);
 }
 
 static void leaver_end(struct leaver *leaver)

@@ -12,6 +12,7 @@
 
 #include "relay/bindings.h"
 #include "relay/listener.h"
+#include "relay/listener_leave.h"
 #include "relay/relay.h"
 #include "relay/server_pool.h"
 #include "relay/tunnel_client.h"
@@ -26,14 +27,16 @@ struct edition {
     struct client_share *client;       /* NULL without [client] */
     struct list leavers;               /* what leaves when this one comes into force */
     uint32_t left;                     /* leavers whose settings these are */
+    uint32_t modes_set;                /* files whose mode was changed for it */
 };
 
-enum leaver_kind { LEAVER_LISTENER, LEAVER_TUNNEL, LEAVER_CLIENT, LEAVER_POOL };
+enum leaver_kind { LEAVER_LISTENER, LEAVER_PORTS, LEAVER_TUNNEL, LEAVER_CLIENT, LEAVER_POOL };
 struct leaver {
     struct list link;
     enum leaver_kind kind;
     union {
         struct listener_share *listener;
+        struct udp_leave *ports; /* of a listener that goes or stays */
         struct tunnel_share *tunnel;
         struct client_share *client;
         struct server_pool *pool;
@@ -65,6 +68,27 @@ void edition_forget(struct edition **edition, struct crew *crew, const struct ed
 void edition_close(struct edition **edition, struct crew *crew);
 void edition_free(struct edition **edition); /* alone */
 struct backend_pool *edition_pool(const struct edition *edition, const char *name);
+/* The listener that has a port, by its index; -1: none.  Port 0 is nobody's. */
+int32_t edition_listener_at(const struct edition *edition, enum protocol protocol,
+                            const struct addr *addr);
 void leaver_free(struct leaver *leaver); /* with its share */
+
+/* ---- edition_modes.c ---- */
+/* 0, or -errno and a sentence; the other follows then, too. */
+int edition_set_modes(struct edition *edition, const struct edition *old, struct os *os,
+                      char *error, size_t error_size) MUST_CHECK;
+void edition_put_modes_back(struct edition *edition, const struct edition *old, struct os *os);
+
+/* ---- leaver.c ---- */
+/* What `old` has and `edition` has not, as its leavers.  0 or -ENOMEM. */
+int edition_find_leavers(struct edition *edition, const struct edition *old,
+                         uint32_t workers) MUST_CHECK;
+void leaver_forget(struct leaver *leaver); /* it stays */
+void leaver_begin(struct leaver *leaver);  /* all workers know of it */
+/* Other settings are in force: ports of it that they have are not its any more. */
+void leaver_settle(struct leaver *leaver, const struct edition *edition);
+/* With each sweep: whether nobody uses it any more, or it has had its time. */
+bool leaver_is_done(struct leaver *leaver, uint64_t now_ns);
+bool leaver_is_free(const struct leaver *leaver); /* nor refers to it */
 
 #endif

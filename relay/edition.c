@@ -32,21 +32,65 @@ static int32_t listener_index(const struct edition *edition, const char *name)
     return -1;
 }
 
+int32_t edition_listener_at(const struct edition *edition, enum protocol protocol,
+                            const struct addr *addr)
+{
+    const struct settings *settings = edition->settings;
+
+    if (addr_family(addr) != AF_UNIX && !addr_port(addr))
+        return -1;
+    for (uint32_t i = 0; i < settings->listener_count; i++)
+        if (settings->listeners[i].protocol & protocol &&
+            bind_list_holds(&settings->listeners[i].bind, addr))
+            return (int32_t)i;
+    return -1;
+}
+
+/* What a listener need not bind. */
+struct making_held {
+    const struct making *making;
+    const struct listener_settings *had; /* by the listener itself; NULL: it is new */
+};
+
+/* Its own, one of a listener that goes or has it no more, or one that is still about to leave. */
+static bool making_holds(const void *context, enum protocol protocol, const struct addr *addr)
+{
+    const struct making_held *held = context;
+    const struct making *making = held->making;
+    const struct list *leavers = &making->crew->leavers;
+
+    if (held->had && bind_list_holds(&held->had->bind, addr))
+        return true;
+    if (!making->old)
+        return false;
+    if (edition_listener_at(making->old, protocol, addr) >= 0)
+        return true;
+    for (const struct list *at = leavers->next; at != leavers; at = at->next) {
+        const struct leaver *leaver = container_of((void *)(uintptr_t)at, struct leaver, link);
+
+        if (protocol == PROTOCOL_UDP && leaver->kind == LEAVER_PORTS &&
+            udp_leave_offers(leaver->ports, addr))
+            return true;
+    }
+    return false;
+}
+
 static int making_listener(struct making *making, uint32_t index)
 {
     const struct listener_settings *settings = &making->edition->settings->listeners[index];
     int32_t at = listener_index(making->old, settings->name);
+    struct making_held held = {making, at < 0 ? NULL : &making->old->settings->listeners[at]};
+    const struct bindings_held holder = {making_holds, &held};
     struct listener_share **share = &making->edition->listeners[index];
     int rc;
 
     if (at < 0) {
-        *share = listener_share_new(making->crew->os, settings, making->crew->workers, &rc,
+        *share = listener_share_new(making->crew->os, settings, &holder, making->crew->workers, &rc,
                                     making->error, making->error_size);
         return rc;
     }
-    rc = listener_share_prepare(making->old->listeners[at], making->crew->os,
-                                &making->old->settings->listeners[at], settings, making->error,
-                                making->error_size);
+    rc = listener_share_prepare(making->old->listeners[at], making->crew->os, held.had, settings,
+                                &holder, making->error, making->error_size);
     if (!rc)
         *share = making->old->listeners[at];
     return rc;
@@ -160,56 +204,6 @@ struct backend_pool *edition_pool(const struct edition *edition, const char *nam
     return edition->tunnels[at]->pool;
 }
 
-/* ---- who leaves ---- */
-
-static struct leaver *making_leaver(struct making *making, enum leaver_kind kind)
-{
-    struct leaver *leaver = mem_new(sizeof(*leaver));
-
-    if (!leaver)
-        return NULL;
-    leaver->kind = kind;
-    leaver->parts = kind == LEAVER_POOL ? 1 : making->crew->workers;
-    leaver->users = making->crew->workers;
-    list_append(&making->edition->leavers, &leaver->link);
-    return leaver;
-}
-
-static int making_leavers(struct making *making)
-{
-    const struct edition *old = making->old, *edition = making->edition;
-    struct leaver *leaver;
-
-    for (uint32_t i = 0; i < old->settings->listener_count; i++)
-        if (listener_index(edition, old->listeners[i]->name) < 0) {
-            leaver = making_leaver(making, LEAVER_LISTENER);
-            if (!leaver)
-                return -ENOMEM;
-            leaver->listener = old->listeners[i];
-        }
-    for (uint32_t i = 0; i < old->settings->tunnel_count; i++)
-        if (tunnel_index(edition, old->settings->tunnels[i].name) < 0) {
-            leaver = making_leaver(making, LEAVER_TUNNEL);
-            if (!leaver)
-                return -ENOMEM;
-            leaver->tunnel = old->tunnels[i];
-        }
-    for (uint32_t i = 0; i < old->settings->backend_count; i++)
-        if (backend_index(edition, old->settings->backends[i].name) < 0) {
-            leaver = making_leaver(making, LEAVER_POOL);
-            if (!leaver)
-                return -ENOMEM;
-            leaver->pool = old->pools[i];
-        }
-    if (old->client && !edition->client) {
-        leaver = making_leaver(making, LEAVER_CLIENT);
-        if (!leaver)
-            return -ENOMEM;
-        leaver->client = old->client;
-    }
-    return 0;
-}
-
 /* ---- as a whole ---- */
 
 static int making_arrays(struct making *making)
@@ -238,8 +232,12 @@ static int making_run(struct making *making)
         rc = making_tunnel(making, i);
     for (uint32_t i = 0; !rc && i < settings->listener_count; i++)
         rc = making_listener(making, i);
-    if (!rc && making->old && making_leavers(making))
+    if (!rc && making->old &&
+        edition_find_leavers(making->edition, making->old, making->crew->workers))
         rc = making_no_memory(making);
+    if (!rc && making->old)
+        rc = edition_set_modes(making->edition, making->old, making->crew->os, making->error,
+                               making->error_size);
     return rc;
 }
 
@@ -283,6 +281,9 @@ void leaver_free(struct leaver *leaver)
     case LEAVER_LISTENER:
         listener_share_free(&leaver->listener);
         break;
+    case LEAVER_PORTS:
+        udp_leave_free(&leaver->ports);
+        break;
     case LEAVER_TUNNEL:
         share_free_tunnel(leaver->tunnel);
         break;
@@ -304,7 +305,7 @@ void edition_free(struct edition **handle)
     if (!edition)
         return;
     while ((link = list_pop(&edition->leavers)))
-        mem_free(container_of(link, struct leaver, link));
+        leaver_forget(container_of(link, struct leaver, link));
     settings_free(&edition->owned);
     mem_free(edition->listeners);
     mem_free(edition->tunnels);
@@ -327,6 +328,8 @@ void edition_forget(struct edition **handle, struct crew *crew, const struct edi
     struct edition *edition = *handle;
     const struct settings *settings = edition->settings;
 
+    if (old)
+        edition_put_modes_back(edition, old, crew->os);
     for (uint32_t i = 0; edition->listeners && i < settings->listener_count; i++)
         if (listener_index(old, settings->listeners[i].name) < 0)
             listener_share_free(&edition->listeners[i]);

@@ -13,11 +13,17 @@ static bool listener_is_idle(const struct listener *listener)
            (!listener->has_datagrams || listener->datagrams_idle);
 }
 
+/* While a door closes, users may still come by it. */
+static bool listener_is_used(const struct listener *listener)
+{
+    return listener_active(listener) || (listener->closing && !list_empty(&listener->ports.tcp));
+}
+
 /* Those who still have users are counted over all workers, since a user may go from one to another:
  * who hands one over has it until it has arrived. */
 static void listener_tell_quiet(struct listener *listener)
 {
-    if (!listener->leaving || listener->quiet == !listener_active(listener))
+    if (!listener->leaving || listener->quiet == !listener_is_used(listener))
         return;
     listener->quiet = !listener->quiet;
     if (listener->quiet)
@@ -28,7 +34,7 @@ static void listener_tell_quiet(struct listener *listener)
 
 void listener_settle(struct listener *listener)
 {
-    bool emptied = listener->closing && !listener_active(listener);
+    bool emptied = listener->closing && !listener_is_used(listener);
     bool idle = listener_is_idle(listener);
 
     listener_tell_quiet(listener);
@@ -122,11 +128,12 @@ static void listener_datagrams_idle(void *context)
     listener_settle(listener);
 }
 
-static int listener_init_datagrams(struct listener *listener)
+static void listener_init_datagrams(struct listener *listener)
 {
     const struct listener_settings *settings = listener->options.settings;
     const struct udp_sessions_options options = {
         .worker = listener->options.worker,
+        .table = listener->options.sessions,
         .pool = listener->options.pool,
         .gate = &listener->gate,
         .next_id = &listener->next_id,
@@ -144,13 +151,10 @@ static int listener_init_datagrams(struct listener *listener)
         .emptied_context = listener,
         .left = listener_port_left,
     };
-    int error;
 
-    if (!(settings->protocol & PROTOCOL_UDP))
-        return 0;
-    error = udp_sessions_init(&listener->datagrams, &options);
-    listener->has_datagrams = !error;
-    return error;
+    listener->has_datagrams = settings->protocol & PROTOCOL_UDP;
+    if (listener->has_datagrams)
+        udp_sessions_init(&listener->datagrams, &options);
 }
 
 /* ---- life ---- */
@@ -187,7 +191,9 @@ struct listener *listener_new(const struct listener_options *options)
     task_init(&listener->task, listener_tell);
     gate_init(&listener->gate, options->worker, settings, options->share->rates);
     listener->frame = listener_frame_new(listener, options);
-    if (!listener->frame || listener_init_datagrams(listener))
+    if (listener->frame)
+        listener_init_datagrams(listener);
+    else
         listener_free(&listener);
     return listener;
 }
@@ -305,6 +311,8 @@ void listener_status(const struct listener *listener, struct status_listener *st
 {
     const struct listener_settings *settings = listener->options.settings;
 
+    status->id = listener->options.share;
+    status->leaving = listener->closing;
     snprintf(status->name, sizeof(status->name), "%s", settings->name);
     snprintf(status->backend, sizeof(status->backend), "%s", settings->backend);
     status->protocol = settings->protocol;

@@ -15,6 +15,7 @@
 #include "relay/udp_source.h"
 
 struct listener;
+struct listener_heirs;
 struct status_listener;
 /* What the listeners of all workers that stand for one [listener] share.
  * Thread: the control thread's, but for what workers take or count. */
@@ -36,13 +37,14 @@ struct listener_share {
 
 /* NULL: *failed is -errno, and error a sentence; then nothing stays open. */
 struct listener_share *listener_share_new(struct os *os, const struct listener_settings *settings,
-                                          uint32_t workers, int *failed, char *error,
-                                          size_t error_size) MUST_CHECK;
+                                          const struct bindings_held *held, uint32_t workers,
+                                          int *failed, char *error, size_t error_size) MUST_CHECK;
 /* A reload: binds the ports that are new.  0 or -errno, and a sentence.  Then settle follows when
  * all workers have switched, or forget: nothing has changed. */
 int listener_share_prepare(struct listener_share *share, struct os *os,
                            const struct listener_settings *had,
-                           const struct listener_settings *settings, char *error,
+                           const struct listener_settings *settings,
+                           const struct bindings_held *held, char *error,
                            size_t error_size) MUST_CHECK;
 void listener_share_settle(struct listener_share *share);
 void listener_share_forget(struct listener_share *share);
@@ -54,6 +56,7 @@ struct listener_options {
     struct worker *worker;
     const struct listener_settings *settings; /* borrowed until free, or the next switch */
     struct listener_share *share;             /* borrowed until free */
+    struct udp_table *sessions;               /* of all listeners of the worker; borrowed, too */
     struct backend_pool *pool;                /* in use until no session can pick from it */
     bool tunnel; /* members are tunnel clients, each on some of the workers */
     uint64_t connect_timeout_ns;
@@ -65,10 +68,12 @@ struct listener_options {
 struct listener *listener_new(const struct listener_options *options) MUST_CHECK;
 /* Listens on its worker's sockets. 0 or -errno, and a sentence. */
 int listener_start(struct listener *listener, char *error, size_t error_size) MUST_CHECK;
-/* Other settings, in two steps, the second of which cannot fail: new ports are ready, and what new
- * sessions begin under. */
+/* Other settings, in steps of which only the first can fail: new ports are ready, and what new
+ * sessions begin under.  At the switch each listener first gives away what others have from then
+ * on: a port goes over as it is, with those who wait in its backlog. */
 int listener_prepare(struct listener *listener, const struct listener_options *options, char *error,
                      size_t error_size) MUST_CHECK;
+void listener_give(struct listener *listener, const struct listener_heirs *heirs);
 void listener_switch(struct listener *listener);
 void listener_forget(struct listener *listener); /* no-op where nothing was prepared */
 void listener_close(struct listener *listener);  /* takes no more users; sessions go on */

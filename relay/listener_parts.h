@@ -6,6 +6,7 @@
 #include "core/sock.h"
 #include "relay/gate.h"
 #include "relay/listener.h"
+#include "relay/listener_leave.h"
 #include "relay/session.h"
 #include "relay/tcp_door.h"
 #include "relay/udp_door.h"
@@ -20,9 +21,11 @@ struct tcp_port {
 };
 struct udp_port {
     struct list link;
-    struct listener *listener;
+    struct listener *listener; /* NULL: it leaves */
     struct addr asked;
-    bool leaving; /* serves the sessions that it has */
+    struct udp_leave_part *leaves; /* NULL: it does not */
+    uint32_t number;               /* among those it leaves with */
+    bool ending;                   /* closes when it has no session */
     struct udp_door door;
 };
 struct listener_ports {
@@ -77,12 +80,18 @@ int listener_ports_make(struct listener *listener, const struct listener_setting
                         struct listener_ports *ports, char *error, size_t error_size) MUST_CHECK;
 void listener_ports_open(struct listener *listener, struct listener_ports *ports);
 void listener_ports_drop(struct listener *listener, struct listener_ports *ports); /* not opened */
-/* Those that the settings do not have any more, and a changed backlog. */
+/* Those that the settings do not have any more, and a changed backlog.  UDP ports were given away
+ * before. */
 void listener_ports_switch(struct listener *listener, const struct listener_settings *settings);
 void listener_ports_tune(struct listener *listener);
 void listener_ports_close_tcp(struct listener *listener);
 void listener_ports_close_udp(struct listener *listener);
-void listener_port_left(void *context, uint32_t *users);
+void listener_port_left(uint32_t *users);
+void udp_port_move(struct udp_port *port, struct listener *to); /* NULL: it stays where it is */
+void udp_port_end(struct udp_port *port);
+
+/* ---- listener_leave.c ---- */
+void udp_leave_part_settle(struct udp_leave_part *part); /* a port has closed */
 
 /* ---- listener_users.c: a user has come by a door of this worker alone, or of all workers ---- */
 tcp_door_accepted_fn listener_accepted, listener_deal;

@@ -17,6 +17,12 @@ static void tcp_port_closed(struct tcp_door *door)
     listener_settle(listener);
 }
 
+static void listener_keeps_backlog(const struct listener *listener)
+{
+    LOG(listener->options.worker->log, LOG_WARN, "the old backlog stays",
+        LOG_TEXT("listener", listener->name));
+}
+
 /* Listens already, so that nothing can fail when it opens: who comes before that waits. */
 static int tcp_port_make(struct listener *listener, const struct listener_settings *settings,
                          struct listener_ports *ports, const struct addr *asked, int fd)
@@ -55,6 +61,23 @@ static void tcp_port_open(struct tcp_port *port)
     tcp_door_open(door, listener->options.worker, door->fd);
 }
 
+/* Accepting goes on, and who waits there is not touched. */
+static void tcp_port_move(struct tcp_port *port, struct listener *to)
+{
+    struct listener *from = port->listener;
+    struct os *os = to->options.worker->os;
+    uint32_t backlog = to->next->options.settings->backlog;
+
+    if (backlog != from->options.settings->backlog && os->listen(os, port->door.fd, (int)backlog))
+        listener_keeps_backlog(to);
+    port->listener = to;
+    port->door.name = to->name;
+    port->door.context = to;
+    port->door.complained_ns = &to->complained_ns;
+    list_remove(&port->link);
+    list_append(&to->ports.tcp, &port->link);
+}
+
 static void tcp_port_close(struct tcp_port *port)
 {
     if (!port->door.closing && addr_family(&port->asked) == AF_UNIX)
@@ -68,10 +91,14 @@ static void udp_port_closed(struct udp_door *door)
 {
     struct udp_port *port = container_of(door, struct udp_port, door);
     struct listener *listener = port->listener;
+    struct udp_leave_part *leaves = port->leaves;
 
     list_remove(&port->link);
     mem_free(port);
-    listener_settle(listener);
+    if (listener)
+        listener_settle(listener);
+    else
+        udp_leave_part_settle(leaves);
 }
 
 static int udp_port_make(struct listener *listener, struct listener_ports *ports,
@@ -88,8 +115,9 @@ static int udp_port_make(struct listener *listener, struct listener_ports *ports
     port->listener = listener;
     port->asked = *asked;
     port->door.closed = udp_port_closed;
-    port->door.context = listener;
-    rc = udp_door_init(&port->door, worker, fd, &listener->datagrams);
+    port->door.table = listener->options.sessions;
+    port->door.sessions = &listener->datagrams;
+    rc = udp_door_init(&port->door, worker, fd);
     if (rc)
         mem_free(port);
     else
@@ -97,20 +125,34 @@ static int udp_port_make(struct listener *listener, struct listener_ports *ports
     return rc;
 }
 
-/* Its sessions are served until they end. */
-static void udp_port_leave(struct udp_port *port)
+/* Its sessions remain those of the listener under which they began. */
+void udp_port_move(struct udp_port *port, struct listener *to)
 {
-    port->leaving = port->door.leaving = true;
+    if (!to)
+        return;
+    port->listener = to;
+    port->leaves = NULL;
+    port->door.sessions = &to->datagrams;
+    list_remove(&port->link);
+    list_append(&to->ports.udp, &port->link);
+}
+
+void udp_port_end(struct udp_port *port)
+{
+    port->ending = true;
     if (!port->door.users)
         udp_door_close(&port->door);
 }
 
-void listener_port_left(void *context, uint32_t *users)
+void listener_port_left(uint32_t *users)
 {
-    struct udp_door *door = container_of(users, struct udp_door, users);
+    struct udp_port *port =
+        container_of(container_of(users, struct udp_door, users), struct udp_port, door);
 
-    if (door->leaving)
-        udp_door_close(door);
+    if (port->leaves)
+        atomic_fetch_sub(&port->leaves->leave->ports[port->number].used, 1);
+    if (port->ending)
+        udp_door_close(&port->door);
 }
 
 /* ---- all of them ---- */
@@ -202,14 +244,35 @@ void listener_ports_switch(struct listener *listener, const struct listener_sett
         if (!bind_list_holds(&settings->bind, &port->asked))
             tcp_port_close(port);
         else if (other_backlog && os->listen(os, port->door.fd, (int)settings->backlog))
-            LOG(listener->options.worker->log, LOG_WARN, "the old backlog stays",
-                LOG_TEXT("listener", listener->name));
+            listener_keeps_backlog(listener);
     }
-    for (struct list *at = listener->ports.udp.next; at != &listener->ports.udp; at = at->next) {
+}
+
+static bool listener_keeps(const struct listener *listener, const struct addr *asked)
+{
+    return listener->next && bind_list_holds(&listener->next->options.settings->bind, asked);
+}
+
+void listener_give(struct listener *listener, const struct listener_heirs *heirs)
+{
+    struct list *next;
+
+    for (struct list *at = listener->ports.tcp.next; at != &listener->ports.tcp; at = next) {
+        struct tcp_port *port = container_of(at, struct tcp_port, link);
+        struct listener *heir = listener_keeps(listener, &port->asked)
+                                    ? NULL
+                                    : heirs->find(heirs->context, PROTOCOL_TCP, &port->asked);
+
+        next = at->next;
+        if (heir && !port->door.closing)
+            tcp_port_move(port, heir);
+    }
+    for (struct list *at = listener->ports.udp.next; at != &listener->ports.udp; at = next) {
         struct udp_port *port = container_of(at, struct udp_port, link);
 
-        if (!port->leaving && !bind_list_holds(&settings->bind, &port->asked))
-            udp_port_leave(port);
+        next = at->next;
+        if (!listener_keeps(listener, &port->asked))
+            udp_port_move(port, heirs->find(heirs->context, PROTOCOL_UDP, &port->asked));
     }
 }
 
@@ -230,5 +293,5 @@ void listener_ports_close_tcp(struct listener *listener)
 void listener_ports_close_udp(struct listener *listener)
 {
     for (struct list *at = listener->ports.udp.next; at != &listener->ports.udp; at = at->next)
-        udp_door_close(&container_of(at, struct udp_port, link)->door);
+        udp_port_end(container_of(at, struct udp_port, link));
 }

@@ -38,8 +38,8 @@ static int share_no_memory(const struct listener_settings *settings, char *error
 }
 
 struct listener_share *listener_share_new(struct os *os, const struct listener_settings *settings,
-                                          uint32_t workers, int *failed, char *error,
-                                          size_t error_size)
+                                          const struct bindings_held *held, uint32_t workers,
+                                          int *failed, char *error, size_t error_size)
 {
     struct listener_share *share = mem_new(sizeof(*share));
 
@@ -56,8 +56,8 @@ struct listener_share *listener_share_new(struct os *os, const struct listener_s
     share->workers = workers;
     share->busy = workers;
     share->fresh = true;
-    *failed = bindings_open(&share->ports, os, settings, NULL, workers, error, error_size);
-    share->first = share->ports.first;
+    *failed = bindings_open(&share->ports, os, settings, held, workers, error, error_size);
+    share->first = share->ports.first.length ? share->ports.first : settings->bind.items[0].addr;
     share->next_rates = share->rates;
     if (*failed)
         listener_share_free(&share);
@@ -73,7 +73,8 @@ static bool rates_are_equal(const struct rate *a, const struct rate *b)
 
 int listener_share_prepare(struct listener_share *share, struct os *os,
                            const struct listener_settings *had,
-                           const struct listener_settings *settings, char *error, size_t error_size)
+                           const struct listener_settings *settings,
+                           const struct bindings_held *held, char *error, size_t error_size)
 {
     int rc;
 
@@ -84,7 +85,7 @@ int listener_share_prepare(struct listener_share *share, struct os *os,
         return share_no_memory(settings, error, error_size);
     }
     bindings_close(&share->ports); /* they were all taken */
-    rc = bindings_open(&share->ports, os, settings, had, share->workers, error, error_size);
+    rc = bindings_open(&share->ports, os, settings, held, share->workers, error, error_size);
     share->next_first = share->first;
     if (!rc && share->ports.first.length)
         share->next_first = share->ports.first;
@@ -98,6 +99,7 @@ int listener_share_prepare(struct listener_share *share, struct os *os,
 void listener_share_settle(struct listener_share *share)
 {
     share->first = share->next_first;
+    bindings_close(&share->ports); /* they were all taken */
     if (share->next_rates != share->rates)
         rate_table_free(&share->rates);
     share->rates = share->next_rates;

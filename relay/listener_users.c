@@ -78,7 +78,9 @@ static void listener_include(struct listener *listener, struct session *session)
     listener_settle(listener);
 }
 
-static void listener_begin(struct listener *listener, int fd, struct member *picked, bool counted)
+/* NULL: no memory; the user was reset. */
+static struct session *listener_begin(struct listener *listener, int fd, struct member *picked,
+                                      bool counted)
 {
     struct worker *worker = listener->options.worker;
     struct session *session =
@@ -87,10 +89,11 @@ static void listener_begin(struct listener *listener, int fd, struct member *pic
     if (!session) {
         counter_add(worker->counters, COUNTER_SESSIONS_FAILED, 1);
         listener_dismiss(listener, counted);
-        return;
+        return NULL;
     }
     session->counted = counted;
     listener_include(listener, session);
+    return session;
 }
 
 /* One of the workers that have it, each in turn. */
@@ -116,50 +119,54 @@ struct handed {
     struct handed *before; /* that brought the session to `from`, and goes back then */
 };
 
-/* One that had begun here was counted here until now, so that no drain ends without it: the other
- * worker counts it, or, where it may have said already that it has none, has just seen its end. */
+/* It was counted here until now, so that no drain ends without it: the other worker counts it, or,
+ * where it may have said already that it has none, has just seen its end. */
 static void handed_returned(struct mail *mail)
 {
     struct handed *handed = container_of(mail, struct handed, mail);
     struct listener *from = handed->from;
 
-    member_drop(handed->picked, from->options.worker);
-    if (handed->luggage) {
+    if (handed->picked)
+        member_drop(handed->picked, from->options.worker);
+    if (handed->luggage)
         session_luggage_drop(from->options.worker->os, handed->luggage);
-        from->session_count--;
-        listener_settle(from);
-    }
+    from->session_count--;
+    listener_settle(from);
     if (handed->before)
         handed_return(handed->before);
     mem_free(handed);
 }
 
-/* Each worker counts its own sessions of a member, so the old one must hear that it may drop it. */
 static void handed_return(struct handed *handed)
 {
-    if (!handed->picked) {
-        mem_free(handed);
-        return;
-    }
     handed->mail.run = handed_returned;
     worker_post(handed->from->options.worker, &handed->mail);
+}
+
+/* session NULL: it could not go on here. */
+static void handed_settle(struct handed *handed, struct session *session)
+{
+    if (session && handed->to->closing)
+        session->carried = handed;
+    else
+        handed_return(handed);
 }
 
 static void handed_arrived(struct mail *mail)
 {
     struct handed *handed = container_of(mail, struct handed, mail);
     struct listener *to = handed->to;
-    struct os *os = to->options.worker->os;
+    struct session *session = NULL;
 
-    if (to->closing) {
-        sock_abort(os, handed->fd);
+    if (to->stopping) {
+        sock_abort(to->options.worker->os, handed->fd);
         listener_dismiss(to, handed->counted);
     } else {
         if (handed->picked)
             member_hold(handed->picked, to->options.worker);
-        listener_begin(to, handed->fd, handed->picked, handed->counted);
+        session = listener_begin(to, handed->fd, handed->picked, handed->counted);
     }
-    handed_return(handed);
+    handed_settle(handed, session);
 }
 
 static void handed_resumed(struct mail *mail)
@@ -173,15 +180,11 @@ static void handed_resumed(struct mail *mail)
     if (session) {
         session->counted = handed->counted;
         listener_include(to, session);
-        if (to->closing) {
-            session->carried = handed;
-            return;
-        }
     } else {
         counter_add(to->options.worker->counters, COUNTER_SESSIONS_FAILED, 1);
         listener_dismiss(to, handed->counted);
     }
-    handed_return(handed);
+    handed_settle(handed, session);
 }
 
 /* Without memory for the message the user is reset, as anywhere else. */
@@ -230,6 +233,7 @@ static void listener_hand(struct listener *listener, uint32_t worker, int fd, st
                               .fd = fd,
                               .picked = picked,
                               .counted = counted};
+    listener->session_count++;
     counter_add(listener->options.worker->counters, COUNTER_HANDED_CONNECTIONS, 1);
     worker_post(to->options.worker, &handed->mail);
 }
@@ -258,11 +262,16 @@ static void listener_settle_user(struct listener *listener, int fd, bool counted
     listener_hand(listener, listener_place(listener, picked), fd, picked, counted);
 }
 
+/* Whom the kernel had accepted before a drain is served; who comes to a stop is not. */
 static bool listener_take(struct listener *listener, const struct tcp_door *door, int fd,
                           bool *counted)
 {
     struct worker *worker = listener->options.worker;
 
+    if (listener->stopping) {
+        sock_abort(worker->os, fd);
+        return false;
+    }
     if (!listener_admit(listener, counted)) {
         listener->refused++;
         listener_turn_away(listener, fd);

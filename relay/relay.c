@@ -177,7 +177,9 @@ struct relay *relay_new(const struct relay_options *options, char *error, size_t
     list_init(&relay->leavers);
     timer_init(&relay->drain_timer, relay_drain_ended);
     task_init(&relay->task, relay_step);
-    if (relay_parts_make(relay, &relay->now, options->crew->now, error, error_size))
+    snprintf(error, error_size, "%s", reason_text(REASON_NO_MEMORY));
+    if (udp_table_init(&relay->sessions, options->worker) ||
+        relay_parts_make(relay, &relay->now, options->crew->now, error, error_size))
         relay_free(&relay);
     return relay;
 }
@@ -208,6 +210,7 @@ void relay_free(struct relay **relay)
     while (!list_empty(&r->leavers))
         relay_leaver_free(container_of(r->leavers.next, struct relay_leaver, link));
     relay_parts_free(&r->now);
+    udp_table_release(&r->sessions);
     task_cancel(&r->task);
     mem_free(r);
     *relay = NULL;

@@ -32,8 +32,9 @@ int crew_tunnel_addr(const struct crew *crew, const char *tunnel, struct addr *a
  * The control thread calls crew_prepare, and where that succeeds has each relay take the step
  * PREPARE; if all could, SWITCH, then crew_switched, SETTLE and crew_settled; else FORGET and
  * crew_forget.  No step begins before all relays have taken the one before.
- * What was removed leaves in its own time: while crew_is_left is true, now and then the relays
- * take the step SWEEP and then crew_sweep is called. */
+ * What was removed leaves in its own time: while crew_is_left is true, at once and then now and
+ * then the relays take the step SWEEP and then crew_sweep is called. A port that moves from one
+ * listener to another goes over as it is, with who waits there. */
 /* Binds what is new.  0: the settings are taken; or -errno and a sentence: nothing has changed. */
 int crew_prepare(struct crew *crew, struct settings *settings, char *error,
                  size_t error_size) MUST_CHECK;

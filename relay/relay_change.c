@@ -47,10 +47,35 @@ static void relay_switch_client(struct relay *relay)
         tunnel_client_switch(relay->now.client);
 }
 
+static struct listener *relay_next_at(const void *context, enum protocol protocol,
+                                      const struct addr *addr)
+{
+    const struct relay_parts *next = context;
+    int32_t at = edition_listener_at(next->edition, protocol, addr);
+
+    return at < 0 ? NULL : next->listeners[at];
+}
+
+/* Before anything closes. */
+static void relay_move_ports(struct relay *relay)
+{
+    const struct listener_heirs heirs = {relay_next_at, &relay->next};
+
+    for (uint32_t i = 0; i < relay->now.edition->settings->listener_count; i++)
+        listener_give(relay->now.listeners[i], &heirs);
+    for (struct list *at = relay->leavers.next; at != &relay->leavers; at = at->next) {
+        struct relay_leaver *leaver = container_of(at, struct relay_leaver, link);
+
+        if (leaver->leaver->kind == LEAVER_PORTS)
+            udp_leave_part_give(&leaver->ports, &heirs);
+    }
+}
+
 static void relay_switch(struct relay *relay)
 {
     struct relay_parts old = relay->now;
 
+    relay_move_ports(relay);
     for (struct list *at = relay->next.leavers.next; at != &relay->next.leavers; at = at->next)
         relay_leaver_close(container_of(at, struct relay_leaver, link));
     list_take_all(&relay->leavers, &relay->next.leavers);

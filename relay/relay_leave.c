@@ -3,6 +3,15 @@
 #include "core/mem.h"
 #include "relay/relay_parts.h"
 
+static void leaver_became_idle(void *context)
+{
+    struct relay_leaver *part = context;
+
+    part->idle = true;
+    if (part->awaited)
+        relay_part_done(part->relay);
+}
+
 struct relay_leaver *relay_leaver_new(struct relay *relay, struct leaver *leaver)
 {
     struct relay_leaver *part = mem_new(sizeof(*part));
@@ -15,6 +24,8 @@ struct relay_leaver *relay_leaver_new(struct relay *relay, struct leaver *leaver
     part->leaver = leaver;
     if (leaver->kind == LEAVER_LISTENER)
         part->listener = leaver->listener->by_worker[worker];
+    if (leaver->kind == LEAVER_PORTS)
+        udp_leave_part_init(&part->ports, leaver->ports, leaver_became_idle, part);
     if (leaver->kind == LEAVER_TUNNEL)
         part->tunnel = leaver->tunnel->by_worker[worker];
     if (leaver->kind == LEAVER_CLIENT)
@@ -34,19 +45,14 @@ static void leaver_is_unused(void *context)
         relay_listener_emptied(part->relay);
 }
 
-static void leaver_became_idle(void *context)
-{
-    struct relay_leaver *part = context;
-
-    part->idle = true;
-    if (part->awaited)
-        relay_part_done(part->relay);
-}
-
 void relay_leaver_close(struct relay_leaver *part)
 {
+    uint32_t worker = part->relay->options.worker->index;
+
     if (part->listener)
         listener_take_leave(part->listener, leaver_became_idle, part);
+    if (part->leaver->kind == LEAVER_PORTS)
+        udp_leave_part_take(&part->ports, part->leaver->ports->share->by_worker[worker]);
     if (part->tunnel)
         tunnel_server_drain(part->tunnel);
     if (part->client)
@@ -65,14 +71,23 @@ static void leaver_stop(struct relay_leaver *part)
     if (part->stopping)
         return;
     part->stopping = true;
-    if (part->listener)
+    switch (part->leaver->kind) {
+    case LEAVER_LISTENER:
         listener_stop(part->listener, part->relay->stop_reason);
-    else if (part->tunnel)
+        break;
+    case LEAVER_PORTS:
+        udp_leave_part_stop(&part->ports);
+        break;
+    case LEAVER_TUNNEL:
         tunnel_server_stop(part->tunnel, leaver_became_idle, part);
-    else if (part->client)
+        break;
+    case LEAVER_CLIENT:
         tunnel_client_stop(part->client, leaver_became_idle, part);
-    else
+        break;
+    case LEAVER_POOL:
         server_pool_stop(part->leaver->pool, leaver_became_idle, part);
+        break;
+    }
 }
 
 void relay_leaver_free(struct relay_leaver *part)
@@ -91,6 +106,8 @@ void relay_leaver_sweep(struct relay_leaver *part)
         return;
     if (part->tunnel && tunnel_server_is_quiet(part->tunnel))
         leaver_is_unused(part);
+    if (part->leaver->kind == LEAVER_PORTS)
+        udp_leave_part_sweep(&part->ports);
     if (atomic_load(&part->leaver->ending))
         leaver_stop(part);
     if (part->idle)

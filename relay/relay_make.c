@@ -36,6 +36,7 @@ static int parts_make_listener(struct relay *relay, struct relay_parts *parts, u
     struct listener_options options = {.worker = relay->options.worker,
                                        .settings = &edition->settings->listeners[index],
                                        .share = share,
+                                       .sessions = &relay->sessions,
                                        .emptied = relay_listener_emptied,
                                        .idle = relay_part_done,
                                        .context = relay};

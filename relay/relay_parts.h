@@ -3,6 +3,7 @@
 #define RELAY_RELAY_PARTS_H
 
 #include "relay/crew.h"
+#include "relay/udp_session.h"
 
 enum relay_state {
     RELAY_NEW,
@@ -30,6 +31,7 @@ struct relay_leaver {
     struct relay *relay;
     struct leaver *leaver;
     struct listener *listener; /* of these at most one */
+    struct udp_leave_part ports;
     struct tunnel_server *tunnel;
     struct tunnel_client *client;
     bool settled; /* all workers have closed theirs */
@@ -42,7 +44,8 @@ struct relay {
     struct relay_options options;
     struct relay_parts now, next; /* next: without an edition where no reload is under way */
     struct list leavers;
-    uint32_t pending; /* parts that the present state waits for */
+    struct udp_table sessions; /* UDP, of all listeners */
+    uint32_t pending;          /* parts that the present state waits for */
     struct timer drain_timer;
     struct task task;
     enum reason stop_reason;

@@ -50,17 +50,38 @@ static int relay_status_backend(const struct relay *relay, const struct backend_
     return backend_pool_visit(pool, member_status, &picture);
 }
 
-static int relay_status_tunnel(const struct relay *relay, uint32_t index, struct status *status)
+static int relay_status_tunnel(const struct relay *relay, const struct tunnel_share *share,
+                               bool leaving, struct status *status)
 {
-    struct tunnel_server *tunnel = relay->now.tunnels[index];
-    int rc = relay_status_backend(relay, tunnel_server_pool(tunnel),
-                                  relay->now.edition->settings->tunnels[index].name, true, status);
+    struct tunnel_server *tunnel = share->by_worker[relay->options.worker->index];
+    struct backend_pool *pool = tunnel_server_pool(tunnel);
+    int rc = relay_status_backend(relay, pool, backend_pool_name(pool), true, status);
     struct status_backend *backend = rc ? NULL : &status->backends[status->backend_count - 1];
 
     if (!backend)
         return rc;
-    quic_port_addr(relay->now.edition->tunnels[index]->ports[0], &backend->addr);
+    backend->id = share;
+    backend->leaving = leaving || relay->state != RELAY_RUNNING;
+    quic_port_addr(share->ports[0], &backend->addr);
     return tunnel_server_status(tunnel, status->backend_count - 1, status);
+}
+
+static int relay_status_listener(const struct listener *listener, struct status *status)
+{
+    struct status_listener *to = status_add_listener(status);
+
+    if (!to)
+        return -ENOMEM;
+    listener_status(listener, to);
+    return 0;
+}
+
+static int relay_status_leaver(const struct relay *relay, const struct relay_leaver *part,
+                               struct status *status)
+{
+    if (part->listener)
+        return relay_status_listener(part->listener, status);
+    return part->tunnel ? relay_status_tunnel(relay, part->leaver->tunnel, true, status) : 0;
 }
 
 int relay_status(const struct relay *relay, struct status *status)
@@ -68,18 +89,15 @@ int relay_status(const struct relay *relay, struct status *status)
     const struct settings *settings = relay->now.edition->settings;
     int rc = 0;
 
-    for (uint32_t i = 0; !rc && i < settings->listener_count; i++) {
-        struct status_listener *listener = status_add_listener(status);
-
-        if (!listener)
-            return -ENOMEM;
-        listener_status(relay->now.listeners[i], listener);
-    }
+    for (uint32_t i = 0; !rc && i < settings->listener_count; i++)
+        rc = relay_status_listener(relay->now.listeners[i], status);
     for (uint32_t i = 0; !rc && i < settings->backend_count; i++)
         rc = relay_status_backend(relay, server_pool_members(relay->now.edition->pools[i]),
                                   settings->backends[i].name, false, status);
     for (uint32_t i = 0; !rc && i < settings->tunnel_count; i++)
-        rc = relay_status_tunnel(relay, i, status);
+        rc = relay_status_tunnel(relay, relay->now.edition->tunnels[i], false, status);
+    for (struct list *at = relay->leavers.next; !rc && at != &relay->leavers; at = at->next)
+        rc = relay_status_leaver(relay, container_of(at, struct relay_leaver, link), status);
     if (!rc && relay->now.client)
         rc = tunnel_client_status(relay->now.client, status);
     return rc;

@@ -100,7 +100,10 @@ int pool_lines_make(struct pool_lines *lines, uint32_t count)
     lines->count = count;
     lines->servers = mem_new((count + 1) * sizeof(*lines->servers));
     lines->names = mem_new((count + 1) * sizeof(*lines->names));
-    return lines->servers && lines->names ? 0 : -ENOMEM;
+    if (lines->servers && lines->names)
+        return 0;
+    pool_lines_free(lines);
+    return -ENOMEM;
 }
 
 void pool_lines_free(struct pool_lines *lines)

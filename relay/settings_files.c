@@ -58,20 +58,38 @@ uint32_t listener_ports(const struct listener_settings *listener)
     return count;
 }
 
-bool bind_list_holds(const struct bind_list *list, const struct addr *addr)
+uint32_t bind_list_find(const struct bind_list *list, const struct addr *addr)
 {
     uint16_t port = addr_port(addr);
+    uint32_t before = 0;
 
     for (uint32_t i = 0; i < list->count; i++) {
         struct addr at = list->items[i].addr;
+        uint32_t number = before + port - addr_port(&at);
 
+        before += bind_ports(&list->items[i]);
         if (port < addr_port(&at) || port > list->items[i].last_port)
             continue;
         addr_set_port(&at, port);
         if (addr_equal(&at, addr))
-            return true;
+            return number;
     }
-    return false;
+    return BIND_NONE;
+}
+
+void bind_list_at(const struct bind_list *list, uint32_t number, struct addr *addr)
+{
+    const struct bind *bind = list->items;
+
+    for (; number >= bind_ports(bind); bind++)
+        number -= bind_ports(bind);
+    *addr = bind->addr;
+    addr_set_port(addr, (uint16_t)(addr_port(addr) + number));
+}
+
+bool bind_list_holds(const struct bind_list *list, const struct addr *addr)
+{
+    return bind_list_find(list, addr) != BIND_NONE;
 }
 
 bool bind_is_shared(const struct bind *bind)

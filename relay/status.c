@@ -55,14 +55,37 @@ const char *status_member_state(enum member_state state)
     return state < ARRAY_COUNT(names) && names[state] ? names[state] : "unknown";
 }
 
+const char *status_leaving(bool leaving)
+{
+    return leaving ? "leaving" : "open";
+}
+
+bool status_has_leavers(const struct status *status)
+{
+    for (uint32_t i = 0; i < status->listener_count; i++)
+        if (status->listeners[i].leaving)
+            return true;
+    for (uint32_t i = 0; i < status->backend_count; i++)
+        if (status->backends[i].leaving)
+            return true;
+    return false;
+}
+
 /* ---- several workers ---- */
+
+/* One that leaves may have the name of another. */
+static bool is_same(const struct status *into, const void *id, const char *name, const void *id2,
+                    const char *name2)
+{
+    return strcmp(name, name2) == 0 && (into->by_name || id == id2);
+}
 
 static int merge_listener(struct status *into, const struct status_listener *from)
 {
     struct status_listener *to = NULL;
 
     for (uint32_t i = 0; !to && i < into->listener_count; i++)
-        if (strcmp(into->listeners[i].name, from->name) == 0)
+        if (is_same(into, into->listeners[i].id, into->listeners[i].name, from->id, from->name))
             to = &into->listeners[i];
     if (!to) {
         to = status_add_listener(into);
@@ -71,6 +94,7 @@ static int merge_listener(struct status *into, const struct status_listener *fro
         *to = *from;
         return 0;
     }
+    to->leaving |= from->leaving;
     to->connections += from->connections;
     to->udp_sessions += from->udp_sessions;
     to->connections_total += from->connections_total;
@@ -83,15 +107,20 @@ static int merge_listener(struct status *into, const struct status_listener *fro
 /* Its index in `into`, or -ENOMEM. */
 static int merge_backend(struct status *into, const struct status_backend *from)
 {
-    struct status_backend *to;
+    struct status_backend *added;
 
-    for (uint32_t i = 0; i < into->backend_count; i++)
-        if (strcmp(into->backends[i].name, from->name) == 0)
-            return (int)i;
-    to = status_add_backend(into);
-    if (!to)
+    for (uint32_t i = 0; i < into->backend_count; i++) {
+        struct status_backend *to = &into->backends[i];
+
+        if (!is_same(into, to->id, to->name, from->id, from->name))
+            continue;
+        to->leaving |= from->leaving;
+        return (int)i;
+    }
+    added = status_add_backend(into);
+    if (!added)
         return -ENOMEM;
-    *to = *from;
+    *added = *from;
     return (int)into->backend_count - 1;
 }
 

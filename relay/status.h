@@ -13,6 +13,8 @@
 enum { STATUS_TEXT_SIZE = 256 };
 
 struct status_listener {
+    const void *id; /* the same on all workers, and no other's */
+    bool leaving;   /* takes nobody new */
     char name[SETTINGS_NAME_SIZE], backend[SETTINGS_NAME_SIZE];
     struct addr addr; /* of its first bind */
     enum protocol protocol;
@@ -32,6 +34,8 @@ struct status_member {
 };
 
 struct status_backend {
+    const void *id; /* as a listener's; NULL: one is known by its name */
+    bool leaving;
     char name[SETTINGS_NAME_SIZE];
     bool tunnel;      /* its members are tunnel clients */
     struct addr addr; /* tunnels: where clients dial in */
@@ -60,6 +64,7 @@ struct status_server {
 };
 
 struct status {
+    bool by_name; /* one row for all listeners, or tunnels, of a name */
     struct status_listener *listeners;
     struct status_backend *backends; /* backends, then tunnels */
     struct status_member *members;
@@ -70,7 +75,10 @@ struct status {
 };
 
 void status_release(struct status *status); /* what is in it */
-/* Adds another worker's picture.  0, or -ENOMEM: what was added so far stays. */
+bool status_has_leavers(const struct status *status);
+const char *status_leaving(bool leaving); /* "leaving", or "open" */
+/* Adds another worker's picture; `by_name` is that of `into`.  0, or -ENOMEM: what was added so far
+ * stays. */
 int status_merge(struct status *into, const struct status *from) MUST_CHECK;
 /* One more of each kind, zeroed; NULL: no memory. */
 struct status_listener *status_add_listener(struct status *status) MUST_CHECK;

@@ -53,11 +53,8 @@ static void tcp_door_accepted(struct op *op, struct op_result result)
 {
     struct tcp_door *door = container_of(op, struct tcp_door, op);
 
-    if (result.res >= 0 && door->closing) {
-        sock_abort(door->worker->os, result.res);
-    } else if (result.res >= 0) {
+    if (result.res >= 0)
         door->accepted(door, result.res);
-    }
     if (!result.final)
         return;
     if (door->closing)

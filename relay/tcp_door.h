@@ -1,6 +1,7 @@
 /* relay/tcp_door.h - one listening stream socket: accepts, and pauses when the system has no room.
- * A listener may have thousands, so a door is small.
- * Owner: who embeds it.  Thread: the worker's.  Life: open -> close -> closed. */
+ * A listener may have thousands, so a door is small.  Until closed(), those come whom the kernel
+ * had accepted before. Owner: who embeds it.  Thread: the worker's.  Life: open -> close -> closed.
+ */
 #ifndef RELAY_TCP_DOOR_H
 #define RELAY_TCP_DOOR_H
 

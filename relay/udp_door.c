@@ -31,9 +31,9 @@ static void udp_door_told(struct task *task)
 static void udp_door_deliver(struct udp_door *door, const struct datagram_in *in)
 {
     struct addr local = addr_family(&in->local) == AF_UNSPEC ? door->addr : in->local;
-    struct udp_arrival arrival = {.sender = door->sender,
+    struct udp_arrival arrival = {.sessions = door->sessions,
+                                  .sender = door->sender,
                                   .users = &door->users,
-                                  .closed = door->leaving,
                                   .source = &in->peer,
                                   .local = &local};
     uint32_t segment = in->segment ? in->segment : in->length;
@@ -44,7 +44,7 @@ static void udp_door_deliver(struct udp_door *door, const struct datagram_in *in
         uint32_t left = in->length - at;
         uint32_t length = left < segment ? left : segment;
 
-        udp_sessions_received(door->sessions, &arrival, in->data + at, length);
+        udp_table_received(door->table, &arrival, in->data + at, length);
         at += length;
     } while (at < in->length);
 }
@@ -77,13 +77,11 @@ static void udp_door_sender_idle(void *context)
     udp_door_settle(door);
 }
 
-int udp_door_init(struct udp_door *door, struct worker *worker, int fd,
-                  struct udp_sessions *sessions)
+int udp_door_init(struct udp_door *door, struct worker *worker, int fd)
 {
     int error;
 
     door->worker = worker;
-    door->sessions = sessions;
     door->fd = fd;
     error = worker->os->local_addr(worker->os, door->fd, &door->addr);
     if (error)

@@ -14,23 +14,21 @@ typedef void udp_door_fn(struct udp_door *door);
 struct udp_door {
     struct worker *worker;
     udp_door_fn *closed; /* once, after close, never from inside it */
-    void *context;
     int fd;
     bool closing, sender_stopped;
-    bool leaving;     /* the owner's: only those who have a session are served */
     uint32_t users;   /* sessions of it; the sessions' to count */
     struct addr addr; /* as bound: what was asked, where the kernel does not say */
     struct op op;
     struct msghdr message; /* tells the kernel how much room addresses and control bytes take */
     struct udp_sender *sender;
-    struct udp_sessions *sessions; /* borrowed; none of its sessions is left when the door closes */
+    struct udp_table *table;       /* borrowed; no session of the door is left when it closes */
+    struct udp_sessions *sessions; /* the owner's: who takes new users; NULL: nobody */
     struct task task;
 };
 
-/* closed and context are set by the owner before.  fd is bound; taken, on failure too.  0 or
- * -errno: nothing follows then. */
-int udp_door_init(struct udp_door *door, struct worker *worker, int fd,
-                  struct udp_sessions *sessions) MUST_CHECK;
+/* closed, table and sessions are set by the owner before.  fd is bound; taken, on failure
+ * too.  0 or -errno: nothing follows then. */
+int udp_door_init(struct udp_door *door, struct worker *worker, int fd) MUST_CHECK;
 void udp_door_open(struct udp_door *door);
 void udp_door_drop(struct udp_door *door); /* in place of open */
 void udp_door_close(struct udp_door *door);

@@ -33,10 +33,9 @@ static bool udp_session_matches(const struct table_entry *entry, const void *key
            addr_equal(&session->local, wanted->local);
 }
 
-static uint64_t udp_arrival_hash(const struct udp_sessions *sessions,
-                                 const struct udp_arrival *arrival)
+static uint64_t udp_arrival_hash(const struct udp_table *table, const struct udp_arrival *arrival)
 {
-    return addr_hash(arrival->local, addr_hash(arrival->source, sessions->hash_seed));
+    return addr_hash(arrival->local, addr_hash(arrival->source, table->hash_seed));
 }
 
 static void udp_sessions_settle(struct udp_sessions *sessions)
@@ -169,12 +168,12 @@ static void udp_session_closed(struct datagram_end *end, enum reason reason)
     if (reason == REASON_REFUSED && !session->datagrams_out)
         choice_failed(sessions->options.pool, session->member, sessions->options.worker, reason);
     list_remove(&session->link);
-    table_remove(&sessions->table, &session->entry);
+    table_remove(&sessions->options.table->sessions, &session->entry);
     udp_source_give(sessions->options.sources, session->from);
     datagram_free(end);
     member_drop(session->member, sessions->options.worker);
     if (!--*session->users && sessions->options.left)
-        sessions->options.left(sessions->options.left_context, session->users);
+        sessions->options.left(session->users);
     mem_free(session);
     sessions->count--;
     udp_sessions_settle(sessions);
@@ -265,9 +264,9 @@ static enum reason udp_session_open(struct udp_session *session, struct udp_sess
     return reason;
 }
 
-static struct udp_session *udp_session_new(struct udp_sessions *sessions,
-                                           const struct udp_arrival *arrival, uint64_t hash)
+static struct udp_session *udp_session_new(const struct udp_arrival *arrival, uint64_t hash)
 {
+    struct udp_sessions *sessions = arrival->sessions;
     struct udp_session *session = mem_new(sizeof(*session));
     enum reason reason = session ? udp_session_open(session, sessions, arrival) : REASON_NO_MEMORY;
 
@@ -287,48 +286,58 @@ static struct udp_session *udp_session_new(struct udp_sessions *sessions,
     session->id = *sessions->options.next_id += sessions->options.id_step;
     session->began_ns = sessions->options.worker->now_ns;
     list_init(&session->link);
-    table_insert(&sessions->table, &session->entry, hash);
+    table_insert(&sessions->options.table->sessions, &session->entry, hash);
     sessions->count++;
     sessions->total++;
     counter_add(sessions->options.worker->counters, COUNTER_UDP_SESSIONS, 1);
     return session;
 }
 
-void udp_sessions_received(struct udp_sessions *sessions, const struct udp_arrival *arrival,
-                           const uint8_t *data, uint32_t length)
+static bool udp_sessions_take(const struct udp_sessions *sessions)
 {
-    struct counters *counters = sessions->options.worker->counters;
-    uint64_t hash = udp_arrival_hash(sessions, arrival);
-    struct table_entry *entry = table_find(&sessions->table, hash, udp_session_matches, arrival);
+    return sessions && !sessions->closed && !sessions->stopping;
+}
+
+void udp_table_received(struct udp_table *table, const struct udp_arrival *arrival,
+                        const uint8_t *data, uint32_t length)
+{
+    uint64_t hash = udp_arrival_hash(table, arrival);
+    struct table_entry *entry = table_find(&table->sessions, hash, udp_session_matches, arrival);
     struct udp_session *session = entry ? container_of(entry, struct udp_session, entry) : NULL;
 
-    counter_add(counters, COUNTER_UDP_IN, 1);
-    if (sessions->stopping || (session && session->closing))
-        return;
-    if (!session && !sessions->closed && !arrival->closed)
-        session = udp_session_new(sessions, arrival, hash);
-    if (!session)
+    counter_add(table->worker->counters, COUNTER_UDP_IN, 1);
+    if (!session && udp_sessions_take(arrival->sessions))
+        session = udp_session_new(arrival, hash);
+    if (!session || session->closing)
         return;
     session->datagrams_in++;
     session->bytes_in += length;
     udp_session_touch(session);
-    udp_sessions_arm(sessions);
+    udp_sessions_arm(session->all);
     udp_session_count(session, length, 0);
     datagram_send(session->far, data, length);
 }
 
 /* ---- life ---- */
 
-int udp_sessions_init(struct udp_sessions *sessions, const struct udp_sessions_options *options)
+int udp_table_init(struct udp_table *table, struct worker *worker)
 {
-    struct os *os = options->worker->os;
+    table->worker = worker;
+    worker->os->random(worker->os, &table->hash_seed, sizeof(table->hash_seed));
+    return table_init(&table->sessions);
+}
 
+void udp_table_release(struct udp_table *table)
+{
+    table_release(&table->sessions);
+}
+
+void udp_sessions_init(struct udp_sessions *sessions, const struct udp_sessions_options *options)
+{
     *sessions = (struct udp_sessions){.options = *options};
     list_init(&sessions->by_age);
     timer_init(&sessions->timer, udp_sessions_expire);
     task_init(&sessions->task, udp_sessions_told);
-    os->random(os, &sessions->hash_seed, sizeof(sessions->hash_seed));
-    return table_init(&sessions->table);
 }
 
 void udp_sessions_forbid(struct udp_sessions *sessions)
@@ -358,5 +367,4 @@ void udp_sessions_release(struct udp_sessions *sessions)
     must(!sessions->count);
     timer_stop(&sessions->options.worker->timers, &sessions->timer);
     task_cancel(&sessions->task);
-    table_release(&sessions->table);
 }

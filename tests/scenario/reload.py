@@ -6,6 +6,7 @@ import threading
 import time
 
 import stages
+from admin import admin_lines, ask, fetch, read_metrics
 from ends import (LOOPBACK, DatagramService, DatagramUser, Service, connect, echo, echo_once, free_port,
                   is_served, keyed, receive_all, receive_exactly)
 from lab import REGISTERED, scenario, until
@@ -424,6 +425,44 @@ def a_tunnel_that_is_removed_lets_its_users_end_and_a_new_one_serves(lab):
     second.ready(REGISTERED)
     echo_once(address)
     client.expected_exit = second.expected_exit = 0
+    server.program.descriptors += 8
+
+
+def states(rows):
+    return sorted((row["name"], row["state"]) for row in rows)
+
+
+@scenario
+def what_leaves_is_shown_as_leaving_until_it_has_left(lab):
+    service, http = lab.add(Service(echo)), free_port()
+    lab.certs()
+    address, second, dial, other = address_of(), address_of(), address_of(socket.SOCK_DGRAM), \
+        address_of(socket.SOCK_DGRAM)
+    config = server_config(address, dial) + admin_lines(http)
+    server = Reloaded(lab, lab.run("server", config))
+    lab.start("client", client_config(dial, service.address)).ready(REGISTERED)
+    assert states(ask(lab)["listeners"]) == [("web", "open")] and states(ask(lab)["tunnels"]) == [("pods", "open")]
+    with connect(address) as user:
+        user.sendall(b"a")
+        assert receive_exactly(user, 1) == b"a"
+        without = config.replace("[listener web]", "[listener new]").replace("backend = pods", "backend = more") \
+            .replace("[tunnel pods]", "[tunnel more]").replace(f"listen = {dial}", f"listen = {other}")
+        server.take(without)
+        assert states(ask(lab)["listeners"]) == [("new", "open"), ("web", "leaving")]
+        assert states(ask(lab)["tunnels"]) == [("more", "open"), ("pods", "leaving")]
+        old = next(row for row in ask(lab)["listeners"] if row["name"] == "web")
+        assert old["connections"] == 1 and old["bytes_in"] == 1, old
+        server.take(without + f"[listener web]\nbind = {second}\nbackend = more\n")
+        assert states(ask(lab)["listeners"]) == [("new", "open"), ("web", "leaving"), ("web", "open")]
+        code, text = lab.call("status", "--socket", "admin.sock")
+        assert code == 0 and len([line for line in text.split("\n") if line.startswith("web ")]) == 2, text
+        rows = read_metrics(fetch(http)[1])
+        assert rows["qmux_listener_connections", '{listener="web"}'] == 1
+        assert rows["qmux_listener_leaving", '{listener="web"}'] == 1
+        assert rows["qmux_listener_leaving", '{listener="new"}'] == 0
+    until(lambda: states(ask(lab)["listeners"]) == [("new", "open"), ("web", "open")], "the old listener's end")
+    until(lambda: states(ask(lab)["tunnels"]) == [("more", "open")], "the old tunnel's end")
+    assert read_metrics(fetch(http)[1])["qmux_listener_leaving", '{listener="web"}'] == 0
     server.program.descriptors += 8
 
 

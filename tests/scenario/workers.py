@@ -58,6 +58,15 @@ AGAIN = [
     "reload.max_connections_counts_those_who_were_there_before_it",
     "reload.clients_that_are_not_allowed_any_more_are_closed_within_a_second",
     "reload.a_tunnel_that_is_removed_lets_its_users_end_and_a_new_one_serves",
+    "reload.what_leaves_is_shown_as_leaving_until_it_has_left",
+    "ports.a_port_goes_to_another_listener_in_one_reload_and_nobody_notices",
+    "ports.listeners_swap_their_ports_in_one_reload",
+    "ports.who_comes_while_a_port_moves_is_served_by_one_listener_or_the_other_also_at_a_path",
+    "ports.a_listener_with_another_name_keeps_its_udp_users",
+    "ports.udp_sessions_stay_with_the_listener_under_which_they_began",
+    "ports.a_udp_port_that_leaves_comes_back_for_new_users",
+    "ports.sessions_of_a_udp_port_that_leaves_go_on_until_the_last",
+    "ports.a_udp_port_that_nobody_uses_is_closed_with_the_reload",
     "admin.sockets_that_were_handed_over_are_used_where_they_fit",
 ]
 

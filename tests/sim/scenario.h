@@ -7,11 +7,8 @@
 #ifndef TESTS_SIM_SCENARIO_H
 #define TESTS_SIM_SCENARIO_H
 
+#include "relay/relay.h"
 #include "tests/sim/sim.h"
-
-struct crew;
-struct relay;
-struct settings;
 
 struct scenario {
     const char *name;
@@ -28,6 +25,7 @@ struct sim_verdict scenario_tunnel_session(const struct sim_options *options);
 struct sim_verdict scenario_server_lost(const struct sim_options *options);
 struct sim_verdict scenario_client_lost(const struct sim_options *options);
 struct sim_verdict scenario_flapping(const struct sim_options *options);
+struct sim_verdict scenario_reload(const struct sim_options *options);
 
 /* ---- a relay of the program on a host ---- */
 struct station {
@@ -40,6 +38,13 @@ struct station {
         struct worker *worker;
         struct relay *relay;
         bool drained, ended;
+        struct { /* of a change of settings: the worker's until it is taken */
+            struct mail mail;
+            enum relay_change step;
+            bool taken;
+            int rc;
+            char error[512];
+        } change;
     } relays[4];    /* by worker */
     uint32_t count; /* of workers; 0 when it could not be started */
     bool registered;
@@ -50,6 +55,13 @@ uint32_t scenario_workers(const struct sim *sim);
  * that was asked for is a violation. */
 void station_start(struct station *station, struct sim *sim, struct sim_host *host,
                    const char *text);
+/* Other settings, while the world goes on: each worker takes each step at a moment of its own, none
+ * before all have taken the last.  0, or -errno and a sentence: the old ones stay. */
+int station_change(struct station *station, const char *text, char *error, size_t error_size);
+void station_sweep(struct station *station); /* what older settings have left behind */
+/* Of a text, its errors in `error`; NULL: there were some. */
+struct settings *station_read(const struct station *station, const char *text, char *error,
+                              size_t error_size);
 /* Stops (or drains) and runs the world until it has ended, then frees all. */
 void station_stop(struct station *station);
 

@@ -22,6 +22,7 @@ const struct scenario scenarios[] = {
     {"server_lost",    "a tunnel's server vanishes and comes back",     scenario_server_lost   },
     {"client_lost",    "one of two tunnel clients vanishes",            scenario_client_lost   },
     {"flapping",       "a backend's servers fall away and come back",   scenario_flapping      },
+    {"reload",         "ports and servers come, move and go",           scenario_reload        },
 };
 const uint32_t scenario_count = ARRAY_COUNT(scenarios);
 

@@ -52,7 +52,8 @@ static void station_registered(void *context)
     relay->station->registered = true;
 }
 
-static struct settings *settings_read(struct station *station, const char *text)
+struct settings *station_read(const struct station *station, const char *text, char *error,
+                              size_t error_size)
 {
     char *said = NULL;
     size_t length = 0;
@@ -62,8 +63,7 @@ static struct settings *settings_read(struct station *station, const char *text)
     must(errors);
     settings = settings_parse(station->host->name, text, strlen(text), errors);
     fclose(errors);
-    if (!settings)
-        station_failed(station, "settings", said);
+    snprintf(error, error_size, "%s", said);
     free(said);
     return settings;
 }
@@ -139,8 +139,12 @@ static void station_begin(struct station *station)
 void station_start(struct station *station, struct sim *sim, struct sim_host *host,
                    const char *text)
 {
+    char error[512];
+
     *station = (struct station){.sim = sim, .host = host};
-    station->settings = settings_read(station, text);
+    station->settings = station_read(station, text, error, sizeof(error));
+    if (!station->settings)
+        station_failed(station, "settings", error);
     if (station->settings && station_make(station))
         station_begin(station);
     else

@@ -26,7 +26,9 @@ static struct scene {
     struct gate gate;
     struct backend_pool *pool;
     struct member member;
+    struct udp_table table;
     struct udp_sessions sessions;
+    struct udp_sessions *taker; /* who has the socket */
     struct udp_sender *sender;
     struct far_end *ends[ENDS_MAX];
     uint32_t end_count;
@@ -83,6 +85,7 @@ static bool scene_open(uint32_t max, uint32_t max_per_source)
     struct addr any = loopback_addr();
     struct udp_sessions_options options = {
         .worker = &scene.real.worker,
+        .table = &scene.table,
         .gate = &scene.gate,
         .next_id = &scene.next_id,
         .id_step = 1,
@@ -103,9 +106,13 @@ static bool scene_open(uint32_t max, uint32_t max_per_source)
     options.pool = scene.pool;
     options.sources = scene.sources = udp_sources_new(5);
     gate_init(&scene.gate, &scene.real.worker, &scene.settings, NULL);
-    return scene.fd >= 0 && scene.sender && scene.pool && scene.sources &&
-           backend_pool_add(scene.pool, &scene.member) == 0 &&
-           udp_sessions_init(&scene.sessions, &options) == 0;
+    if (scene.fd < 0 || !scene.sender || !scene.pool || !scene.sources ||
+        backend_pool_add(scene.pool, &scene.member) ||
+        udp_table_init(&scene.table, &scene.real.worker))
+        return false;
+    udp_sessions_init(&scene.sessions, &options);
+    scene.taker = &scene.sessions;
+    return true;
 }
 
 /* What ends that were stopped do in the end. */
@@ -129,6 +136,7 @@ static bool scene_close(void)
     if (!turn_until(&scene.real, scene.idle && scene.sender_idle))
         return false;
     udp_sessions_release(&scene.sessions);
+    udp_table_release(&scene.table);
     udp_sender_free(&scene.sender);
     backend_pool_free(&scene.pool);
     udp_sources_free(&scene.sources);
@@ -151,11 +159,14 @@ static struct addr user_addr(uint32_t user)
 static void user_sends(uint32_t user, uint32_t address)
 {
     struct addr source = user_addr(user), local;
-    struct udp_arrival arrival = {
-        .sender = scene.sender, .users = &scene.users, .source = &source, .local = &local};
+    struct udp_arrival arrival = {.sessions = scene.taker,
+                                  .sender = scene.sender,
+                                  .users = &scene.users,
+                                  .source = &source,
+                                  .local = &local};
 
     must(addr_from_host(&local, "198.51.100.1", (uint16_t)(1000 + address)) == 0);
-    udp_sessions_received(&scene.sessions, &arrival, (const uint8_t *)"x", 1);
+    udp_table_received(&scene.table, &arrival, (const uint8_t *)"x", 1);
 }
 
 /* The open far end for that pair, by looking at all. */
@@ -184,6 +195,29 @@ TEST(each_pair_of_user_and_address_has_its_own_far_end)
         check(end_of(user, address)->datagrams == sent[user][address]);
     }
     check(scene.sessions.count == USERS * ADDRESSES && scene.end_count == USERS * ADDRESSES);
+    check(scene_close());
+}
+
+TEST(a_session_stays_where_it_began_when_its_socket_is_anothers)
+{
+    struct udp_sessions other;
+
+    check(scene_open(1000, 1000));
+    user_sends(0, 0);
+    udp_sessions_init(&other, &scene.sessions.options);
+    scene.taker = &other;
+    user_sends(0, 0);
+    user_sends(1, 0);
+    check(scene.sessions.count == 1 && other.count == 1 && scene.ends[0]->datagrams == 2);
+    scene.taker = NULL;
+    user_sends(0, 0);
+    user_sends(2, 0);
+    check(scene.sessions.count == 1 && other.count == 1 && scene.ends[0]->datagrams == 3);
+    check(scene.users == 2);
+    udp_sessions_stop(&other, REASON_SHUTDOWN);
+    scene_close_stopped();
+    check(turn_until(&scene.real, scene.idle));
+    udp_sessions_release(&other);
     check(scene_close());
 }
 
