@@ -427,6 +427,51 @@ TEST(a_silent_client_is_suspect_after_open_timeout_and_dead_two_seconds_later)
     check(scene_close());
 }
 
+TEST(a_client_that_loses_a_silent_connection_is_fit_again_once_another_is_heard)
+{
+    struct raw_client first, second;
+    struct user user;
+
+    check(scene_open(REPLAY_UNSEEN));
+    raw_register_slot(&first, 1, 1, 0);
+    raw_register_slot(&second, 1, 1, 1);
+    fake_quic_cut(second.quic, true);
+    user_open(&user);
+    scene_pass(320 * MS);
+    check(user.failed == 1 && member_at(0)->state == MEMBER_SUSPECT);
+    scene_pass(1900 * MS);
+    check(member_at(0)->state == MEMBER_SUSPECT);
+    scene_pass(250 * MS); /* the silent one is given up, and the other asked */
+    check(members() == 1 && member_at(0)->state == MEMBER_FIT && first.quic);
+    fake_quic_cut(second.quic, false);
+    quic_close(second.quic, REASON_DONE, 0, "");
+    scene_turn();
+    check(scene_close());
+}
+
+TEST(a_client_whose_connections_are_all_silent_is_given_up_with_each)
+{
+    struct raw_client first, second;
+    struct user user;
+
+    check(scene_open(REPLAY_UNSEEN));
+    raw_register_slot(&first, 1, 1, 0);
+    raw_register_slot(&second, 1, 1, 1);
+    fake_quic_cut(first.quic, true);
+    fake_quic_cut(second.quic, true);
+    user_open(&user);
+    scene_pass(2450 * MS);
+    check(members() == 1 && member_at(0)->state == MEMBER_SUSPECT);
+    scene_pass(2100 * MS);
+    check(members() == 0);
+    fake_quic_cut(first.quic, false);
+    fake_quic_cut(second.quic, false);
+    quic_close(first.quic, REASON_DONE, 0, "");
+    quic_close(second.quic, REASON_DONE, 0, "");
+    scene_turn();
+    check(scene_close());
+}
+
 TEST(silence_is_not_replayed_where_only_refusals_are)
 {
     struct raw_client raw;
