@@ -60,7 +60,7 @@ struct quic_connection {
     struct path path;
     /* What it carries. */
     struct list streams; /* all */
-    struct list ready;   /* streams with something to send, round robin */
+    struct list ready;   /* streams with something to send, round robin; bare FINs come first */
     struct list news;    /* streams with something to tell */
     uint32_t stream_count;
     struct window_growth growth;

@@ -23,8 +23,10 @@ static void quic_end_make_ready(struct quic_end *end)
     if (!end->native || end->over || !quic_end_has_load(end))
         return;
     if (list_empty(&end->ready_link)) {
+        struct list *ready = &end->connection->ready;
+
         end->turn_bytes = 0;
-        list_append(&end->connection->ready, &end->ready_link);
+        list_append(end->unsent ? ready : ready->next, &end->ready_link);
     }
     connection_wake(end->connection);
 }

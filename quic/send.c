@@ -6,11 +6,17 @@
 
 _Static_assert((int)BATCH_BYTES >= (int)PATH_LARGEST, "a batch holds the largest packet");
 
+/* A FIN without bytes needs no credit of the connection, and stands before all who do. */
 static struct quic_end *next_end(const struct quic_connection *connection)
 {
-    if (list_empty(&connection->ready) || !ngtcp2_conn_get_max_data_left2(connection->native))
+    struct quic_end *end;
+
+    if (list_empty(&connection->ready))
         return NULL;
-    return container_of(connection->ready.next, struct quic_end, ready_link);
+    end = container_of(connection->ready.next, struct quic_end, ready_link);
+    if (end->unsent && !ngtcp2_conn_get_max_data_left2(connection->native))
+        return NULL;
+    return end;
 }
 
 struct packet {
