@@ -44,6 +44,7 @@ struct quic_connection {
     ngtcp2_conn *native;
     struct handshake handshake;
     /* Changes while alive. */
+    struct cid_set ids; /* that lead here */
     uint8_t state;
     bool announced;   /* ready() was raised */
     bool ping;        /* wanted and not written yet */

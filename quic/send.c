@@ -222,7 +222,7 @@ static void connection_bury(struct quic_connection *connection, const uint8_t *p
                             uint32_t length)
 {
     if (connection->server)
-        grave_dig(connection->endpoint, connection, packet, length,
+        grave_dig(connection->endpoint, &connection->ids, packet, length,
                   3 * ngtcp2_conn_get_pto2(connection->native));
 }
 
