@@ -1,9 +1,10 @@
 /* What a server says to packets of no connection.  Nothing here remembers a peer, except an
- * accepted one, and nothing answers with more bytes than came. */
+ * accepted one, and nothing answers with more bytes than came; noise is not answered at all. */
 #include <ngtcp2/ngtcp2_crypto.h>
 #include <string.h>
 
 #include "quic/conn.h"
+#include "quic/initial.h"
 
 enum { RESET_MIN = 5 + NGTCP2_STATELESS_RESET_TOKENLEN, RESET_RANDOM_MAX = 24 };
 
@@ -153,7 +154,8 @@ static bool newcomer_read(const struct quic_endpoint *endpoint, const struct str
     struct os *os = endpoint->worker->os;
 
     *newcomer = (struct newcomer){.stray = stray};
-    if (ngtcp2_accept(&newcomer->initial, stray->data, stray->length))
+    if (ngtcp2_accept(&newcomer->initial, stray->data, stray->length) ||
+        !initial_opens(endpoint->worker->pools, stray->data, stray->length))
         return false;
     newcomer->retry = (struct token_retry){.peer = stray->peer,
                                            .version = newcomer->initial.version,

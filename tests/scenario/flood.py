@@ -5,6 +5,7 @@ import ctypes.util
 import hashlib
 import hmac
 import json
+import multiprocessing
 import os
 import random
 import socket
@@ -12,7 +13,8 @@ import struct
 import time
 
 import stages
-from ends import LOOPBACK, Service, connect, echo, echo_once, keyed, receive_exactly
+from ends import (LOOPBACK, Service, connect, echo, echo_once, exchange, exchanging, keyed,
+                  receive_exactly)
 from lab import REGISTERED, Skip, scenario, until
 from stages import client_config, tunnel_client, tunnel_server
 
@@ -273,3 +275,59 @@ def half_open_handshakes_end_by_themselves(lab):
     stage.server.await_line(REGISTERED)
     stage.server.descriptors = stage.server.count_descriptors()
     echo_once(stage.address)
+
+
+def noise(server, rate):
+    """What has the form of first packets and opens under no key, from many addresses, for ever."""
+    form = b"\xC3\0\0\0\1\x12%s\x11%s\0" + struct.pack("!H", 0x4000 | INITIAL_MIN - 45)
+    senders = []
+    for number in range(100):
+        senders.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        senders[-1].bind((source(number), 0))
+    tail, begun, sent = random.randbytes(INITIAL_MIN - 45), time.monotonic(), 0
+    while True:
+        for _ in range(int((time.monotonic() - begun) * rate) - sent):
+            packet = form % (random.randbytes(18), random.randbytes(17)) + tail
+            senders[sent % 100].sendto(packet, server)
+            sent += 1
+        time.sleep(0.001)
+
+
+class Noise:
+    def __init__(self, dial, rate):
+        host, port = dial.rsplit(":", 1)
+        self.process = multiprocessing.get_context("fork").Process(
+            target=noise, args=((host, int(port)), rate), daemon=True)
+        self.process.start()
+
+    def close(self):
+        self.process.kill()
+        self.process.join()
+
+
+@scenario
+def noise_leaves_a_tunnel_its_speed_and_costs_no_memory(lab):
+    size, up, down = 16 << 20, 1, 2
+    service = lab.add(Service(exchanging(up, size, down, size)))
+    stage, dial = tunnel_server(lab, listener="[admin]\nsocket = admin.sock\n")
+    stage.client = tunnel_client(lab, dial, service.address)
+    stage.server.await_line(REGISTERED)
+
+    def transfer():
+        begun = time.monotonic()
+        with connect(stage.address) as user:
+            exchange(user, up, size, down, size)
+        service.result()
+        return time.monotonic() - begun
+    transfer()
+    calm, memory, before = transfer(), stage.server.memory(), counters(lab)
+    flood = lab.add(Noise(dial, rate=10000))
+    until(lambda: counters(lab)["packets_invalid"] > 10000, "noise arrives")
+    loud = transfer()
+    now = counters(lab)
+    flood.close()
+    assert loud < 3 * calm + 1, f"{loud:.2f} s instead of {calm:.2f} s"
+    assert stage.server.memory() - memory < 8 << 20 or lab.sanitized(stage.server)
+    # Nothing was begun for it, nobody was answered, and nobody's allowance was spent.
+    for name in ("connections_made", "connections_failed", "retries_sent", "limit_handshakes"):
+        assert now[name] == before[name], (name, before[name], now[name])
