@@ -189,6 +189,21 @@ static struct quic_connection *newcomer_admit(struct quic_endpoint *endpoint,
     return NULL;
 }
 
+/* Whoever begins handshakes and does not go on takes nobody's place for long. */
+static bool endpoint_makes_room(struct quic_endpoint *endpoint)
+{
+    struct quic_connection *oldest;
+
+    if (endpoint->half_open < HALF_OPEN_LIMIT)
+        return true;
+    oldest = container_of(endpoint->handshaking.next, struct quic_connection, link);
+    if (endpoint->worker->now_ns - oldest->born_ns < HALF_OPEN_TIME_MS * NGTCP2_MILLISECONDS)
+        return false;
+    endpoint_count(endpoint, COUNTER_LIMIT_HANDSHAKES);
+    connection_fail(oldest, NGTCP2_ERR_HANDSHAKE_TIMEOUT);
+    return true;
+}
+
 struct quic_connection *endpoint_accept(struct quic_endpoint *endpoint, const struct stray *stray)
 {
     struct newcomer newcomer;
@@ -198,7 +213,7 @@ struct quic_connection *endpoint_accept(struct quic_endpoint *endpoint, const st
         endpoint_count(endpoint, COUNTER_PACKETS_INVALID);
         return NULL;
     }
-    if (endpoint->refusing || endpoint->half_open >= HALF_OPEN_LIMIT) {
+    if (endpoint->refusing) {
         newcomer_refuse(endpoint, &newcomer);
         return NULL;
     }
@@ -210,6 +225,10 @@ struct quic_connection *endpoint_accept(struct quic_endpoint *endpoint, const st
     if (!prefix_limit_take(endpoint->handshakes, stray->peer, HANDSHAKE_RATE, HANDSHAKE_BURST,
                            endpoint->worker->now_ns)) {
         endpoint_count(endpoint, COUNTER_LIMIT_HANDSHAKES);
+        return NULL;
+    }
+    if (!endpoint_makes_room(endpoint)) {
+        newcomer_refuse(endpoint, &newcomer);
         return NULL;
     }
     return newcomer_admit(endpoint, &newcomer);

@@ -40,6 +40,7 @@ struct quic_connection {
     void *owner;
     struct quic_config config;
     bool server;
+    uint64_t born_ns;
     /* The libraries' side; NULL when ending. */
     ngtcp2_conn *native;
     struct handshake handshake;

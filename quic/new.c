@@ -160,6 +160,17 @@ static int connection_make_native(struct quic_connection *connection,
     return cid_set_add(ids, birth->initial->dcid.data, birth->initial->dcid.datalen);
 }
 
+static void connection_enlist(struct quic_connection *connection)
+{
+    struct quic_endpoint *endpoint = connection->endpoint;
+
+    list_init(&connection->link);
+    list_append(connection->server ? &endpoint->handshaking : &endpoint->connections,
+                &connection->link);
+    if (connection->server)
+        endpoint->half_open++;
+}
+
 struct quic_connection *connection_new(const struct connection_birth *birth)
 {
     struct quic_connection *connection = mem_new(sizeof(*connection));
@@ -183,10 +194,8 @@ struct quic_connection *connection_new(const struct connection_birth *birth)
     task_init(&connection->task, connection_turn);
     timer_init(&connection->timer, connection_expired);
     ngtcp2_ccerr_default(&connection->close_with);
-    list_init(&connection->link);
-    list_append(&birth->endpoint->connections, &connection->link);
-    if (connection->server)
-        birth->endpoint->half_open++;
+    connection->born_ns = connection->worker->now_ns;
+    connection_enlist(connection);
     if (connection_make_native(connection, &own) < 0 ||
         timer_set(&connection->worker->timers, &connection->timer, UINT64_MAX) < 0) {
         connection_abandon(connection);

@@ -105,12 +105,12 @@ class Forge:
                                        packet[at + size:at + length],
                                        bytes([first]) + packet[1:at] + number)
 
-    def initial(self, valid=True):
-        cid = random.randbytes(18)
+    def initial(self, valid=True, cid=None, token=b""):
+        cid = cid or random.randbytes(18)
         key, iv, header = client_keys(cid)
         length = 4 + len(self.frames) + 16
         head = (b"\xC3\0\0\0\1" + bytes([len(cid)]) + cid + bytes([len(self.source)]) + self.source +
-                b"\0" + struct.pack("!H", 0x4000 | length))
+                struct.pack("!H", 0x4000 | len(token)) + token + struct.pack("!H", 0x4000 | length))
         number = random.randbytes(2).rjust(4, b"\0")
         sealed = self.crypto.seal(key, xor(iv, number.rjust(12, b"\0")), self.frames, head + number)
         if not valid:
@@ -211,11 +211,11 @@ class Siege:
                 self.strangers.send(packet())
             self.talk(turn)
 
-    def end(self):
+    def end(self, memory_max=MEMORY_MAX):
         """What came of it: counters; memory is bounded."""
         server = self.stage.server
         now = counters(self.lab)
-        assert server.memory() - self.memory < MEMORY_MAX or self.lab.sanitized(server)
+        assert server.memory() - self.memory < memory_max or self.lab.sanitized(server)
         echo_once(self.stage.address)
         self.user.close()
         assert self.stage.server.count("tunnel client (lost|left|gone)") == 0
@@ -258,6 +258,41 @@ def what_only_looks_like_handshakes_leaves_honest_clients_their_service(lab):
     assert now["connections_made"] == HONEST * stages.workers, now
     # Whoever may send a packet may not write the log.
     assert siege.stage.server.count(r" (?:info|warn) +tunnel handshake failed") < 200
+
+
+def retried(packet):
+    """The id and the token of a Retry; None for another packet."""
+    if packet[0] & 0xF0 != 0xF0:
+        return None
+    at = 6 + packet[5]
+    end = at + 1 + packet[at]
+    return packet[at + 1:end], packet[end:-16]
+
+
+def begin_proven(sock, server, forge):
+    """Begins a handshake, proves its address where it is asked to, and does not go on."""
+    sock.sendto(forge.initial(), server)
+    while (answer := retried(sock.recv(1 << 16))) is None:
+        pass
+    sock.sendto(forge.initial(cid=answer[0], token=answer[1]), server)
+
+
+@scenario
+def strangers_who_prove_their_address_do_not_take_all_handshakes(lab):
+    siege = Siege(lab)
+    host, port = siege.dial.rsplit(":", 1)
+    siege.flood(100 * stages.workers, siege.forge.initial)  # from here on all are asked for proof
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind((source(0), 0))
+        sock.settimeout(15)
+        until(lambda: counters(lab)["retries_sent"] > 0 or sock.sendto(
+            siege.forge.initial(), (host, int(port))) and False, "it is crowded")
+        for turn in range(1100):
+            begin_proven(sock, (host, int(port)), siege.forge)
+            if turn % 20 == 0:
+                siege.talk(turn)
+        tunnel_client(lab, siege.dial, siege.service.address, name="client-late")
+    siege.end(2 * MEMORY_MAX)  # a thousand half-open ones
 
 
 @scenario
