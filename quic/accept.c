@@ -17,7 +17,7 @@ static void endpoint_count(const struct quic_endpoint *endpoint, enum counter co
 
 struct batch *stray_answer(struct quic_endpoint *endpoint, const struct stray *stray)
 {
-    struct batch *batch = batch_take(endpoint->socket);
+    struct batch *batch = batch_take(endpoint->socket, POOL_SMALL);
 
     if (!batch)
         return NULL;

@@ -103,9 +103,9 @@ static void batch_returned(struct batch *batch)
     }
 }
 
-static struct batch *connection_batch(struct quic_connection *connection)
+static struct batch *connection_batch(struct quic_connection *connection, enum pool_size size)
 {
-    struct batch *batch = batch_take(connection->endpoint->socket);
+    struct batch *batch = batch_take(connection->endpoint->socket, size);
 
     if (batch) {
         batch->done = batch_returned;
@@ -166,7 +166,7 @@ static ngtcp2_ssize batch_write(struct quic_connection *connection, struct batch
 /* Writes one batch: its length, 0 when there is nothing to send now. */
 static size_t connection_write_batch(struct quic_connection *connection)
 {
-    struct batch *batch = connection_batch(connection);
+    struct batch *batch = connection_batch(connection, POOL_LARGE);
     ngtcp2_path_storage storage;
     ngtcp2_pkt_info info = {0};
     ngtcp2_ssize length;
@@ -228,7 +228,8 @@ static void connection_bury(struct quic_connection *connection, const uint8_t *p
 
 void connection_write_close(struct quic_connection *connection)
 {
-    struct batch *batch = connection->close_silently ? NULL : connection_batch(connection);
+    struct batch *batch =
+        connection->close_silently ? NULL : connection_batch(connection, POOL_SMALL);
     ngtcp2_path_storage storage;
     ngtcp2_pkt_info info = {0};
     ngtcp2_ssize length;
@@ -239,7 +240,7 @@ void connection_write_close(struct quic_connection *connection)
     }
     ngtcp2_path_storage_zero(&storage);
     length = ngtcp2_conn_write_connection_close(
-        connection->native, &storage.path, &info, batch->chunk->data, BATCH_BYTES,
+        connection->native, &storage.path, &info, batch->chunk->data, batch->chunk->size,
         &connection->close_with, connection->worker->now_ns);
     if (length <= 0) {
         batch_cancel(batch);

@@ -183,13 +183,13 @@ static struct batch *batch_new(struct quic_socket *socket)
     return batch;
 }
 
-struct batch *batch_take(struct quic_socket *socket)
+struct batch *batch_take(struct quic_socket *socket, enum pool_size size)
 {
     struct batch *batch = batch_new(socket);
 
     if (!batch)
         return NULL;
-    batch->chunk = chunk_take(socket->worker->pools, POOL_LARGE);
+    batch->chunk = chunk_take(socket->worker->pools, size);
     if (batch->chunk)
         return batch;
     counter_add(socket->worker->counters, COUNTER_POOL_EMPTY, 1);
