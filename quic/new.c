@@ -189,6 +189,7 @@ struct quic_connection *connection_new(const struct connection_birth *birth)
                                                 .most = birth->config->stream_window_max};
     cid_set_init(&connection->ids, &birth->endpoint->ids, connection);
     list_init(&connection->streams);
+    list_init(&connection->fresh);
     list_init(&connection->ready);
     list_init(&connection->news);
     task_init(&connection->task, connection_turn);

@@ -9,11 +9,13 @@ _Static_assert((int)BATCH_BYTES >= (int)PATH_LARGEST, "a batch holds the largest
 /* A FIN without bytes needs no credit of the connection, and stands before all who do. */
 static struct quic_end *next_end(const struct quic_connection *connection)
 {
+    const struct list *from =
+        list_empty(&connection->fresh) ? &connection->ready : &connection->fresh;
     struct quic_end *end;
 
-    if (list_empty(&connection->ready))
+    if (list_empty(from))
         return NULL;
-    end = container_of(connection->ready.next, struct quic_end, ready_link);
+    end = container_of(from->next, struct quic_end, ready_link);
     if (end->unsent && !ngtcp2_conn_get_max_data_left2(connection->native))
         return NULL;
     return end;
@@ -70,8 +72,8 @@ static ngtcp2_ssize packet_add_stream(struct quic_connection *connection, struct
     return rv;
 }
 
-/* One packet: datagrams first, then streams in turn, then whatever ngtcp2 has to say.  Its length,
- * 0 (nothing, or not now), or an error of ngtcp2. */
+/* One packet: datagrams and streams, then whatever ngtcp2 has to say.  A flood of either leaves the
+ * other every second packet.  Its length, 0 (nothing, or not now), or an error of ngtcp2. */
 static ngtcp2_ssize packet_write(ngtcp2_conn *native, ngtcp2_path *path, ngtcp2_pkt_info *info,
                                  uint8_t *to, size_t size, ngtcp2_tstamp now, void *user)
 {
@@ -81,14 +83,17 @@ static ngtcp2_ssize packet_write(ngtcp2_conn *native, ngtcp2_path *path, ngtcp2_
 
     while (rv == NGTCP2_ERR_WRITE_MORE) {
         struct quic_end *end = next_end(connection);
+        bool datagram = !datagram_queue_empty(&connection->datagrams);
 
-        if (!datagram_queue_empty(&connection->datagrams))
+        if (datagram && !(end && connection->streams_first))
             rv = packet_add_datagram(connection, &packet);
         else if (end)
             rv = packet_add_stream(connection, end, &packet);
         else
             rv = ngtcp2_conn_write_pkt(native, path, info, to, size, now);
     }
+    if (rv > 0)
+        connection->streams_first = !connection->streams_first;
     return rv;
 }
 
