@@ -1,4 +1,4 @@
-/* cli/process.h - a running configuration: log, resolver, worker and signals, until told to stop.
+/* cli/process.h - a running configuration: log, resolver, workers and signals, until told to stop.
  * The main thread is the control thread meanwhile. */
 #ifndef CLI_PROCESS_H
 #define CLI_PROCESS_H

@@ -1,6 +1,6 @@
 /* cli/relay_thread.h - a worker's thread with the relay that runs on it.
  *
- * Owner: cli/process.  Thread: the control thread's, except what is said to be the worker's.  The
+ * Owner: cli/team.  Thread: the control thread's, except what is said to be the worker's.  The
  * two share the news word and mails, nothing else: the worker's state is touched by the worker
  * alone.
  * Life: start -> OPENED -> begin -> STARTED -> (drain -> DRAINED ->) stop -> STOPPED -> quit ->

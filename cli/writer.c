@@ -66,41 +66,48 @@ void writer_add(struct writer *writer, const char *format, ...)
     writer->length += (size_t)length;
 }
 
-/* What peers say of themselves may be any bytes; what is not UTF-8 is shown as bytes of Latin-1. */
-void writer_json(struct writer *writer, const char *text)
+/* ---- in quotes: what peers say of themselves may be any bytes ---- */
+
+/* False: the byte may stand as it is. */
+typedef bool escape_fn(struct writer *writer, unsigned char byte, bool utf8);
+
+static void writer_quote(struct writer *writer, const char *text, escape_fn *escape)
 {
     bool utf8 = text_is_utf8(text, strlen(text));
 
     writer_bytes(writer, "\"", 1);
     for (; *text; text++) {
-        unsigned char byte = (unsigned char)*text;
-
-        if (byte == '"' || byte == '\\')
-            writer_add(writer, "\\%c", byte);
-        else if (byte < 0x20 || byte == 0x7f || (byte >= 0x80 && !utf8))
-            writer_add(writer, "\\u%04x", byte);
-        else
+        if (*text == '"' || *text == '\\')
+            writer_add(writer, "\\%c", *text);
+        else if (!escape(writer, (unsigned char)*text, utf8))
             writer_bytes(writer, text, 1);
     }
     writer_bytes(writer, "\"", 1);
 }
 
+/* What is not UTF-8 is shown as bytes of Latin-1. */
+static bool json_escape(struct writer *writer, unsigned char byte, bool utf8)
+{
+    if (byte >= 0x20 && byte != 0x7f && (byte < 0x80 || utf8))
+        return false;
+    writer_add(writer, "\\u%04x", byte);
+    return true;
+}
+
+static bool label_escape(struct writer *writer, unsigned char byte, bool utf8)
+{
+    if (byte != '\n' && (byte < 0x80 || utf8))
+        return false;
+    writer_bytes(writer, byte == '\n' ? "\\n" : "?", byte == '\n' ? 2 : 1);
+    return true;
+}
+
+void writer_json(struct writer *writer, const char *text)
+{
+    writer_quote(writer, text, json_escape);
+}
+
 void writer_label(struct writer *writer, const char *text)
 {
-    bool utf8 = text_is_utf8(text, strlen(text));
-
-    writer_bytes(writer, "\"", 1);
-    for (; *text; text++) {
-        unsigned char byte = (unsigned char)*text;
-
-        if (byte == '"' || byte == '\\')
-            writer_add(writer, "\\%c", byte);
-        else if (byte == '\n')
-            writer_bytes(writer, "\\n", 2);
-        else if (byte >= 0x80 && !utf8)
-            writer_bytes(writer, "?", 1);
-        else
-            writer_bytes(writer, text, 1);
-    }
-    writer_bytes(writer, "\"", 1);
+    writer_quote(writer, text, label_escape);
 }

@@ -29,6 +29,20 @@ void *option_grow(void **items, uint32_t *count, size_t size)
     return memset((char *)grown + (*count)++ * size, 0, size);
 }
 
+int option_add(const struct option *option, struct option_input *input, void **items,
+               uint32_t *count, const void *item, size_t size)
+{
+    void *slot;
+
+    if (*count >= option->max)
+        return option_refuse(input, "%s: more than %" PRIu64 " of them", option->name, option->max);
+    slot = option_grow(items, count, size);
+    if (!slot)
+        return -ENOMEM;
+    memcpy(slot, item, size);
+    return 0;
+}
+
 /* ---- numbers ---- */
 
 static void number_store(void *field, size_t size, uint64_t value)
@@ -306,17 +320,17 @@ static void list_release(void *field)
     *list = (struct text_list){0};
 }
 
-static int list_add(struct text_list *list, const char *item)
+static int list_add(const struct option *option, struct option_input *input, struct text_list *list,
+                    const char *item)
 {
     char *copy = mem_text(item);
-    char **slot = copy ? option_grow((void **)&list->items, &list->count, sizeof *slot) : NULL;
+    int rc =
+        copy ? option_add(option, input, (void **)&list->items, &list->count, &copy, sizeof copy)
+             : -ENOMEM;
 
-    if (!slot) {
+    if (rc)
         mem_free(copy);
-        return -ENOMEM;
-    }
-    *slot = copy;
-    return 0;
+    return rc;
 }
 
 static int list_parse(const struct option *option, struct option_input *input, void *field)
@@ -329,14 +343,11 @@ static int list_parse(const struct option *option, struct option_input *input, v
         item = text_trim(item);
         if (!*item)
             rc = option_refuse(input, "%s: nothing beside a comma", option->name);
-        else if (list->count >= option->max)
-            rc = option_refuse(input, "%s: more than %" PRIu64 " of them", option->name,
-                               option->max);
         else if (strpbrk(item, " \t"))
             rc = option_refuse(input, "%s: a blank inside %s; commas stand between words",
                                option->name, item);
         else
-            rc = list_add(list, item);
+            rc = list_add(option, input, list, item);
     }
     mem_free(copy);
     return rc;
@@ -353,18 +364,12 @@ static void addrs_release(void *field)
 static int addrs_parse(const struct option *option, struct option_input *input, void *field)
 {
     struct addr_list *list = field;
-    struct addr addr, *slot;
+    struct addr addr;
 
-    if (list->count >= option->max)
-        return option_refuse(input, "%s: more than %" PRIu64 " of them", option->name, option->max);
     if (addr_parse(&addr, input->value) || addr_family(&addr) == AF_UNIX)
         return option_refuse(input, "%s: %s is not an address (%s)", option->name, input->value,
                              option->type->form);
-    slot = option_grow((void **)&list->items, &list->count, sizeof *slot);
-    if (!slot)
-        return -ENOMEM;
-    *slot = addr;
-    return 0;
+    return option_add(option, input, (void **)&list->items, &list->count, &addr, sizeof addr);
 }
 
 /* clang-format off */

@@ -135,5 +135,9 @@ int option_refuse(struct option_input *input, const char *format, ...)
 /* Appends to an array that is freed with mem_free: room for one more of `size` bytes, zeroed, which
  * *count then counts.  NULL: no memory. */
 void *option_grow(void **items, uint32_t *count, size_t size) MUST_CHECK;
+/* The same for a type that is a list: `item` is copied in.  -ENOMEM; -EINVAL above the row's max.
+ */
+int option_add(const struct option *option, struct option_input *input, void **items,
+               uint32_t *count, const void *item, size_t size) MUST_CHECK;
 
 #endif

@@ -1,6 +1,5 @@
 /* Values about the network: where to listen, networks, rates. */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,11 +8,6 @@
 #include "core/text.h"
 
 enum { BURST_MAX = 1000000 };
-
-static int refuse_more(const struct option *option, struct option_input *input)
-{
-    return option_refuse(input, "%s: more than %" PRIu64 " of them", option->name, option->max);
-}
 
 /* ---- where to listen ---- */
 
@@ -58,20 +52,14 @@ static int bind_read(const struct option *option, struct option_input *input, ch
 static int binds_parse(const struct option *option, struct option_input *input, void *field)
 {
     struct bind_list *list = field;
-    struct bind bind = {0}, *slot;
+    struct bind bind = {0};
     char *copy = mem_text(input->value);
     int rc = copy ? bind_read(option, input, copy, &bind) : -ENOMEM;
 
     mem_free(copy);
     if (rc)
         return rc;
-    if (list->count >= option->max)
-        return refuse_more(option, input);
-    slot = option_grow((void **)&list->items, &list->count, sizeof *slot);
-    if (!slot)
-        return -ENOMEM;
-    *slot = bind;
-    return 0;
+    return option_add(option, input, (void **)&list->items, &list->count, &bind, sizeof bind);
 }
 
 /* ---- networks ---- */
@@ -87,7 +75,7 @@ static void cidrs_release(void *field)
 static int cidr_add(const struct option *option, struct option_input *input, const char *item,
                     struct cidr_list *list)
 {
-    struct cidr cidr, *slot;
+    struct cidr cidr;
     int rc = cidr_parse(&cidr, item);
 
     if (rc == -EDOM)
@@ -95,13 +83,7 @@ static int cidr_add(const struct option *option, struct option_input *input, con
     if (rc)
         return option_refuse(input, "%s: %s is not a network (%s)", option->name, item,
                              option->type->form);
-    if (list->count >= option->max)
-        return refuse_more(option, input);
-    slot = option_grow((void **)&list->items, &list->count, sizeof *slot);
-    if (!slot)
-        return -ENOMEM;
-    *slot = cidr;
-    return 0;
+    return option_add(option, input, (void **)&list->items, &list->count, &cidr, sizeof cidr);
 }
 
 static int cidrs_parse(const struct option *option, struct option_input *input, void *field)

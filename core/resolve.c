@@ -2,6 +2,7 @@
 
 #include <ares.h>
 #include <errno.h>
+#include <netdb.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -39,6 +40,22 @@ struct lookup {
     struct list link;
     uint64_t deadline_ms;
 };
+
+/* c-ares asks for services that have a name; ours have numbers.  glibc's answers would bring the
+ * name service switch into a static program, which loads the machine's libraries for it. */
+int getservbyname_r(const char *name, const char *protocol, struct servent *entry, char *buf,
+                    size_t size, struct servent **found)
+{
+    *found = NULL;
+    return ENOENT;
+}
+
+int getservbyport_r(int port, const char *protocol, struct servent *entry, char *buf, size_t size,
+                    struct servent **found)
+{
+    *found = NULL;
+    return ENOENT;
+}
 
 static struct ares_resolver *ares_of(struct resolver *resolver)
 {

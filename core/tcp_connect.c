@@ -37,8 +37,10 @@ static void tcp_connect_ended(struct op *op, struct op_result result)
     timer_stop(&connect->worker->timers, &connect->timer);
     stream = tcp_end_new(connect->worker, connect->fd);
     connect->fd = -1;
-    if (stream)
+    if (stream) {
         tcp_end_of(stream)->recv_op.drained = true; /* hardly anything can have come yet */
+        tcp_end_begin_untuned(tcp_end_of(stream), connect->keepalive_s);
+    }
     connect->done(connect, stream, stream ? REASON_DONE : REASON_NO_MEMORY);
 }
 
@@ -66,14 +68,18 @@ static int tcp_connect_begin(struct tcp_connect *connect, const struct tcp_optio
     if (fd < 0)
         return fd;
     connect->fd = fd;
-    sock_tcp_tune(worker->os, fd, options);
+    sock_tcp_tune_first(worker->os, fd, options);
     return timer_set(&worker->timers, &connect->timer, worker->now_ns + timeout_ns);
 }
 
 void tcp_connect_start(struct tcp_connect *connect, struct worker *worker, const struct addr *peer,
                        const struct tcp_options *options, uint64_t timeout_ns, tcp_connect_fn *done)
 {
-    *connect = (struct tcp_connect){.worker = worker, .done = done, .peer = *peer, .fd = -1};
+    *connect = (struct tcp_connect){.worker = worker,
+                                    .done = done,
+                                    .peer = *peer,
+                                    .fd = -1,
+                                    .keepalive_s = options->keepalive_s};
     op_init(&connect->op, tcp_connect_ended);
     timer_init(&connect->timer, tcp_connect_expired);
     task_init(&connect->task, tcp_connect_report);

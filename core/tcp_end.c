@@ -35,7 +35,7 @@ static void tcp_end_close_for(struct tcp_end *end, enum reason reason)
     end->resets = !(end->ended && end->finished);
     ring_cancel(end->worker->ring, &end->recv_op);
     ring_cancel(end->worker->ring, &end->send_op);
-    task_cancel(&end->watch_task);
+    task_cancel(&end->late_task);
     worker_defer(end->worker, &end->task);
 }
 
@@ -89,12 +89,18 @@ static bool tcp_end_receive_bulk(struct tcp_end *end)
 }
 
 /* After the peer's FIN nothing is received any more, but a reset must still be noticed. */
-static void tcp_end_watch(struct task *task)
+static void tcp_end_watch(struct tcp_end *end)
 {
-    struct tcp_end *end = container_of(task, struct tcp_end, watch_task);
-
-    if (tcp_end_is_open(end) && !end->finished && !end->recv_op.busy)
+    if (tcp_end_is_open(end) && end->ended && !end->finished && !end->recv_op.busy)
         ring_poll(end->worker->ring, &end->recv_op, end->fd, 0);
+}
+
+static void tcp_end_late(struct task *task)
+{
+    struct tcp_end *end = container_of(task, struct tcp_end, late_task);
+
+    tcp_end_tune(end);
+    tcp_end_watch(end);
 }
 
 /* Most ends are closed soon after the peer's FIN: then it is not worth watching. */
@@ -103,7 +109,7 @@ static void tcp_end_receive(struct tcp_end *end)
     if (!end->started || !tcp_end_is_open(end) || end->recv_op.busy || end->input)
         return;
     if (end->ended && !end->finished)
-        worker_postpone(end->worker, &end->watch_task);
+        worker_postpone(end->worker, &end->late_task);
     else if (!end->ended && end->unconsumed < end->stream.receive_limit &&
              (!end->bulky || !tcp_end_receive_bulk(end)))
         tcp_end_receive_one(end);
@@ -221,6 +227,22 @@ static void tcp_end_received(struct op *op, struct op_result result)
         worker_defer(end->worker, &end->task);
 }
 
+/* ---- tuning ---- */
+
+void tcp_end_begin_untuned(struct tcp_end *end, uint32_t keepalive_s)
+{
+    end->untuned = true;
+    end->keepalive_s = keepalive_s;
+    worker_postpone(end->worker, &end->late_task);
+}
+
+void tcp_end_tune(struct tcp_end *end)
+{
+    if (end->untuned)
+        sock_tcp_tune_rest(end->worker->os, end->fd, end->keepalive_s);
+    end->untuned = false;
+}
+
 /* ---- sending ---- */
 
 /* Where the peer has ended too, closing follows at once and sends the FIN. */
@@ -243,6 +265,9 @@ static void tcp_end_send_pieces(struct tcp_end *end)
         tcp_end_close_for(end, REASON_NO_MEMORY);
         return;
     }
+    if (end->wrote)
+        tcp_end_tune(end);
+    end->wrote = true;
     for (struct piece *piece = end->out.first; piece && count < VECTORS_MAX; piece = piece->next)
         vectors->pieces[count++] = (struct iovec){piece_data(piece), piece->length};
     vectors->message.msg_iovlen = count;
@@ -466,6 +491,6 @@ struct stream *tcp_end_new(struct worker *worker, int fd)
     op_init(&end->recv_op, tcp_end_received);
     op_init(&end->send_op, tcp_end_sent);
     task_init(&end->task, tcp_end_settle);
-    task_init(&end->watch_task, tcp_end_watch);
+    task_init(&end->late_task, tcp_end_late);
     return &end->stream;
 }

@@ -34,6 +34,7 @@ struct tcp_connect {
     tcp_connect_fn *done; /* stream is taken; NULL when it failed, for `reason` */
     struct addr peer;
     int fd;
+    uint32_t keepalive_s;
     bool stopping, timed_out;
     int failed; /* -errno of a step before the ring was asked */
     struct op op;

@@ -27,6 +27,9 @@ struct tcp_end {
     bool broken : 1;    /* the peer takes no more: what it sent before is still received */
     bool resets : 1;    /* closing sends RST */
     bool leaves : 1;    /* closing keeps the connection */
+    bool untuned : 1;   /* sock_tcp_tune_rest is due: before its second send, or within 20 ms */
+    bool wrote : 1;     /* a first send was made */
+    uint32_t keepalive_s;
     uint64_t unconsumed;
     uint64_t wasted; /* written to a broken one, and not told as drained yet */
     struct queue out;
@@ -35,7 +38,7 @@ struct tcp_end {
     struct op send_op;
     struct tcp_loan *input, *output; /* NULL unless lent */
     struct task task;                /* sends, receives, closes: what the turn left to do */
-    struct task watch_task;          /* after the end: polls for a reset */
+    struct task late_task; /* what ends that are closed within milliseconds never come to */
 };
 _Static_assert(sizeof(struct tcp_end) <= 400, "an idle connection must stay small");
 
@@ -53,5 +56,8 @@ static inline bool tcp_end_is_open(const struct tcp_end *end)
 
 void tcp_end_fail(struct tcp_end *end, int error);
 void tcp_end_send_failed(struct tcp_end *end, int error);
+/* One that has just connected, tuned by sock_tcp_tune_first alone. */
+void tcp_end_begin_untuned(struct tcp_end *end, uint32_t keepalive_s);
+void tcp_end_tune(struct tcp_end *end); /* no-op when that is done */
 
 #endif

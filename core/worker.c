@@ -12,7 +12,7 @@ enum {
     SPIN_LOST_NS = 1500000,   /* a poll that took so long gave the core away */
     SPIN_REST_NS = 100000000, /* and then others are to have it */
     TRIM_NS = 1000000000,     /* between two looks at what the pools keep for nothing */
-    POSTPONE_NS = 10000000,
+    POSTPONE_NS = 10000000,   /* at the least; twice that at the most */
 };
 
 static void worker_woke(void *context)
@@ -58,7 +58,11 @@ static void worker_run_postponed(struct timer *timer)
 {
     struct worker *worker = container_of(timer, struct worker, postponed_timer);
 
-    list_take_all(&worker->tasks, &worker->postponed);
+    list_take_all(&worker->tasks, &worker->ripening);
+    list_take_all(&worker->ripening, &worker->postponed);
+    if (!list_empty(&worker->ripening) &&
+        timer_set(&worker->timers, timer, worker->now_ns + POSTPONE_NS))
+        list_take_all(&worker->tasks, &worker->ripening); /* no memory for the timer */
 }
 
 static int worker_open_groups(struct worker *worker)
@@ -92,6 +96,7 @@ static void worker_set(struct worker *worker, const struct worker_options *optio
     timer_init(&worker->postponed_timer, worker_run_postponed);
     list_init(&worker->tasks);
     list_init(&worker->postponed);
+    list_init(&worker->ripening);
     pipes_init(&worker->pipes, options->os);
     worker->ring->woke = worker_woke;
     worker->ring->woke_context = worker;
@@ -143,7 +148,8 @@ void worker_release(struct worker *worker)
 {
     if (!worker_drain(worker))
         return;
-    must(list_empty(&worker->tasks) && list_empty(&worker->postponed));
+    must(list_empty(&worker->tasks) && list_empty(&worker->postponed) &&
+         list_empty(&worker->ripening));
     while (atomic_load(&worker->posting)) /* its mail ran already; it is about to return */
         worker->os->yield(worker->os);
     worker->os->close(worker->os, worker->event_fd);

@@ -62,7 +62,8 @@ struct worker {
     uint64_t now_ns;
     struct timers timers;
     struct timer trim_timer; /* set while the pools keep more than their reserve */
-    struct list tasks, postponed;
+    struct list tasks;
+    struct list postponed, ripening; /* since the timer last fired, and before */
     struct timer postponed_timer;
     struct vectors_store vectors;
     struct pipes pipes;
@@ -108,7 +109,7 @@ int worker_init(struct worker *worker, const struct worker_options *options) MUS
 void worker_release(struct worker *worker); /* every end stopped and idle before */
 
 void worker_defer(struct worker *worker, struct task *task); /* no-op when already asked for */
-/* Within 10 ms: for what most of those who ask will not need by then, and cancel. */
+/* In 10 to 20 ms: for what most of those who ask will not need by then, and cancel. */
 void worker_postpone(struct worker *worker, struct task *task);
 /* Of a completion: its flow is bulky and gains by sleeping, since more has then come at the next
  * wake.  The worker does not spin for it. */

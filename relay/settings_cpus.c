@@ -25,19 +25,12 @@ static bool cpus_read_run(const char *text, unsigned long *first, unsigned long 
 static int cpus_add(const struct option *option, struct option_input *input, struct cpu_list *list,
                     uint32_t cpu)
 {
-    uint16_t *slot;
+    uint16_t item = (uint16_t)cpu;
 
     for (uint32_t i = 0; i < list->count; i++)
         if (list->items[i] == cpu)
             return option_refuse(input, "%s: given twice: %u", option->name, cpu);
-    if (list->count >= option->max)
-        return option_refuse(input, "%s: more than %u of them", option->name,
-                             (uint32_t)option->max);
-    slot = option_grow((void **)&list->items, &list->count, sizeof(*slot));
-    if (!slot)
-        return -ENOMEM;
-    *slot = (uint16_t)cpu;
-    return 0;
+    return option_add(option, input, (void **)&list->items, &list->count, &item, sizeof(item));
 }
 
 static int cpus_parse(const struct option *option, struct option_input *input, void *field)

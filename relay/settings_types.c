@@ -1,6 +1,5 @@
 /* Values that only a relay has: hosts, and lines that name a server. */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -158,11 +157,6 @@ static int server_read(const struct option *option, struct option_input *input, 
     return rc;
 }
 
-static int servers_full(const struct option *option, struct option_input *input)
-{
-    return option_refuse(input, "%s: more than %" PRIu64 " of them", option->name, option->max);
-}
-
 /* What logs call a server that was given no name: its address as it was written. */
 static int backend_server_name(const struct option *option, struct option_input *input,
                                struct backend_server *server)
@@ -187,7 +181,7 @@ static int backend_servers_parse(const struct option *option, struct option_inpu
                                  void *field)
 {
     struct backend_settings *backend = container_of(field, struct backend_settings, server_count);
-    struct backend_server server = {.tier = TIER_NORMAL}, *slot;
+    struct backend_server server = {.tier = TIER_NORMAL};
     struct server_line line = {server.name,
                                sizeof server.name - 1,
                                backend_parameters,
@@ -205,13 +199,8 @@ static int backend_servers_parse(const struct option *option, struct option_inpu
     for (uint32_t i = 0; i < backend->server_count; i++)
         if (strcmp(backend->servers[i].name, server.name) == 0)
             return option_refuse(input, "%s: given twice: %s", option->name, server.name);
-    if (backend->server_count >= option->max)
-        return servers_full(option, input);
-    slot = option_grow((void **)&backend->servers, &backend->server_count, sizeof *slot);
-    if (!slot)
-        return -ENOMEM;
-    *slot = server;
-    return 0;
+    return option_add(option, input, (void **)&backend->servers, &backend->server_count, &server,
+                      sizeof server);
 }
 
 static bool host_equal(const struct host *a, const struct host *b)
@@ -223,7 +212,7 @@ static int client_servers_parse(const struct option *option, struct option_input
                                 void *field)
 {
     struct client_settings *client = container_of(field, struct client_settings, server_count);
-    struct client_server server = {0}, *slot;
+    struct client_server server = {0};
     struct server_line line = {.name = server.server_name,
                                .name_max = sizeof server.server_name - 1};
     int rc = server_read(option, input, false, &server.host, &line);
@@ -237,13 +226,8 @@ static int client_servers_parse(const struct option *option, struct option_input
     for (uint32_t i = 0; i < client->server_count; i++)
         if (host_equal(&client->servers[i].host, &server.host))
             return option_refuse(input, "%s: given twice: %s", option->name, input->value);
-    if (client->server_count >= option->max)
-        return servers_full(option, input);
-    slot = option_grow((void **)&client->servers, &client->server_count, sizeof *slot);
-    if (!slot)
-        return -ENOMEM;
-    *slot = server;
-    return 0;
+    return option_add(option, input, (void **)&client->servers, &client->server_count, &server,
+                      sizeof server);
 }
 
 static void backend_servers_release(void *field)

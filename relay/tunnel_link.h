@@ -1,6 +1,6 @@
 /* relay/tunnel_link.h - inside the client's end of a tunnel: the client, and one link per server.
- * Seen by tunnel_client.c, tunnel_link.c, tunnel_words.c, tunnel_fan.c, tunnel_dial.c,
- * tunnel_retry.c and tunnel_status.c only.
+ * Seen by tunnel_client.c, tunnel_change.c, tunnel_link.c, tunnel_group.c, tunnel_fan.c,
+ * tunnel_dial.c, tunnel_retry.c, tunnel_words.c and tunnel_status.c only.
  *
  * A link is one connection to one server, made again whenever it is lost.
  * Thread: the worker's. */

@@ -1,7 +1,7 @@
 /* relay/tunnel_peer.h - inside the server's end of a tunnel: the server, its connections (peers),
  * and the registered client instances (members).  Seen by tunnel_server.c, tunnel_peer.c,
- * tunnel_member.c, tunnel_registrar.c, tunnel_want.c, tunnel_open.c, tunnel_words.c and
- * tunnel_status.c only.
+ * tunnel_judge.c, tunnel_member.c, tunnel_registrar.c, tunnel_want.c, tunnel_open.c, tunnel_words.c
+ * and tunnel_status.c only.
  *
  * A server is one worker's part of a [tunnel].  A peer is one QUIC connection, from handshake to
  * closed(), and its worker's.  A member is one client instance, wherever its connections are: the

@@ -66,11 +66,16 @@ def check_include(path, line, target):
             wrong(path, line, f"of {other} only its face is seen, not {target}")
 
 
-def check_file(path):
+def check_size(path):
     with open(path, encoding="utf-8") as file:
         lines = file.read().splitlines()
     if len(lines) > FILE_LINES_MAX:
         wrong(path, 1, f"{len(lines)} lines: two rooms in one?")
+    return lines
+
+
+def check_file(path):
+    lines = check_size(path)
     shares = SHARED.fullmatch(path)
     body = 0  # the line where the function we are in began
     for number, text in enumerate(lines, 1):
@@ -92,7 +97,10 @@ def check_file(path):
 paths = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], check=True,
                        capture_output=True, text=True).stdout.split()
 product = [path for path in paths if path.split("/")[0] in SEES and path.endswith((".c", ".h"))]
+others = [path for path in paths if path not in product and path.endswith((".c", ".h", ".py", ".sh"))]
 for path in product:
     check_file(path)
-print(f"{len(product)} files, {found} wrong")
+for path in others:
+    check_size(path)
+print(f"{len(product) + len(others)} files, {found} wrong")
 sys.exit(found > 0 or not product)

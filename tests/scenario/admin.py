@@ -12,7 +12,8 @@ import time
 import urllib.error
 import urllib.request
 
-from ends import LOOPBACK, Service, connect, echo, echo_once, free_port, is_served, receive_exactly
+from ends import (LOOPBACK, Service, check_echo, connect, echo, echo_once, free_port, is_served,
+                  pour, receive_exactly)
 from lab import REGISTERED, Skip, scenario, until
 from prometheus import read_metrics
 from stages import client_config, direct_config, server_config, tunnel_client
@@ -116,14 +117,12 @@ def drain_answers_at_once_and_the_process_ends_when_all_is_done(lab):
     service = lab.add(Service(echo))
     program, address = started(lab, [service.address])
     with connect(address) as user:
-        user.sendall(b"x")
-        assert receive_exactly(user, 1) == b"x"
+        check_echo(user)
         assert lab.call("drain", "--socket", "admin.sock")[0] == 0
         program.await_line("draining")
         assert ask(lab)["state"] == "draining"
         assert not is_served(address)
-        user.sendall(b"y")
-        assert receive_exactly(user, 1) == b"y"
+        check_echo(user, b"y")
     assert program.await_exit() == 0
 
 
@@ -132,8 +131,7 @@ def stop_ends_within_two_seconds(lab):
     service = lab.add(Service(echo))
     program, address = started(lab, [service.address], process="drain_timeout = 60s\n")
     with connect(address) as user:
-        user.sendall(b"x")
-        assert receive_exactly(user, 1) == b"x"
+        check_echo(user)
         begun = time.monotonic()
         assert lab.call("stop", "--socket", "admin.sock")[0] == 0
         assert program.await_exit() == 0 and time.monotonic() - begun < 2
@@ -207,12 +205,7 @@ def a_client_that_never_reads_holds_up_nobody(lab):
     program, _ = started(lab, ["127.0.0.1:1"])
     with socket.socket(socket.AF_UNIX) as deaf:
         deaf.connect(lab.path("admin.sock"))
-        deaf.setblocking(False)
-        try:
-            for _ in range(100000):
-                deaf.sendall(b"status\n")
-        except BlockingIOError:
-            pass
+        pour(deaf, b"status\n")
         before = program.memory()
         for _ in range(50):
             assert ask(lab)["ok"]
@@ -240,8 +233,7 @@ def probes_tell_life_and_readiness(lab):
     assert json.loads(fetch(http, "/api/v1/status?x=1")[1])["ok"] is True
     assert fetch(http, "/nothing")[0] == 404
     with connect(address) as user:
-        user.sendall(b"x")
-        assert receive_exactly(user, 1) == b"x"
+        check_echo(user)
         program.signal(signal.SIGTERM)
         program.await_line("draining")
         assert fetch(http, "/readyz")[0] == 503 and fetch(http, "/healthz")[0] == 200

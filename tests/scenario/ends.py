@@ -62,6 +62,11 @@ def receive_exactly(sock, size):
     return b"".join(parts)
 
 
+def host_port(address):
+    host, port = address.rsplit(":", 1)
+    return host, int(port)
+
+
 def reset(sock):
     """Closes with RST."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -172,9 +177,8 @@ def exchange(sock, send_key, send_size, receive_key, receive_size):
     return True
 
 
-def connect(address, patience=PATIENCE):
-    host, port = address.rsplit(":", 1)
-    sock = socket.create_connection((host, int(port)), patience)
+def connect(address, patience=PATIENCE, source=None):
+    sock = socket.create_connection(host_port(address), patience, source and (source, 0))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock
 
@@ -185,6 +189,40 @@ def echo_once(address, key=1, size=1000):
         sock.sendall(keyed(key, size))
         sock.shutdown(socket.SHUT_WR)
         check_stream(key, receive_all(sock), size)
+
+
+def check_echo(sock, words=b"x"):
+    """On a connection that goes on."""
+    sock.sendall(words)
+    assert receive_exactly(sock, len(words)) == words
+
+
+def pour(sock, words):
+    """Says them again and again until nobody takes any more of it."""
+    sock.setblocking(False)
+    try:
+        for _ in range(100000):
+            sock.send(words)
+    except (BlockingIOError, ConnectionResetError, BrokenPipeError):
+        pass
+
+
+def is_over(sock):
+    """Awaits the next thing that comes: an end or a reset, and not a byte."""
+    try:
+        return sock.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+def saying(words):
+    """A handler that asks nothing."""
+    return lambda sock: sock.sendall(words)
+
+
+def said_by(address):
+    with connect(address) as sock:
+        return receive_all(sock)
 
 
 def is_served(address, size=100):
@@ -226,9 +264,8 @@ class DatagramService:
 
 class DatagramUser:
     def __init__(self, address):
-        host, port = address.rsplit(":", 1)
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.connect((host, int(port)))
+        self.socket.connect(host_port(address))
         self.socket.settimeout(PATIENCE)
 
     def ask(self, data, patience=PATIENCE):
@@ -245,8 +282,7 @@ class Nat:
     of ours, another one after rebind().  silent: both directions are dropped."""
 
     def __init__(self, server):
-        host, port = server.rsplit(":", 1)
-        self.server, self.client, self.silent = (host, int(port)), None, False
+        self.server, self.client, self.silent = host_port(server), None, False
         self.inside = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.inside.bind((LOOPBACK, 0))
         self.address = f"{LOOPBACK}:{self.inside.getsockname()[1]}"

@@ -6,14 +6,13 @@ import hashlib
 import hmac
 import json
 import multiprocessing
-import os
 import random
 import socket
 import struct
 import time
 
 import stages
-from ends import (LOOPBACK, Service, connect, echo, echo_once, exchange, exchanging, keyed,
+from ends import (LOOPBACK, Service, connect, echo, echo_once, exchange, exchanging, host_port, keyed,
                   receive_exactly)
 from lab import REGISTERED, Skip, scenario, until
 from stages import client_config, tunnel_client, tunnel_server
@@ -140,8 +139,7 @@ class Strangers:
     """Sends each packet from another address; keeps the first to see what they are answered."""
 
     def __init__(self, dial, kept=60):
-        host, port = dial.rsplit(":", 1)
-        self.server, self.count, self.kept, self.open = (host, int(port)), 0, kept, []
+        self.server, self.count, self.kept, self.open = host_port(dial), 0, kept, []
 
     def send(self, packet):
         self.count += 1
@@ -280,15 +278,15 @@ def begin_proven(sock, server, forge):
 @scenario
 def strangers_who_prove_their_address_do_not_take_all_handshakes(lab):
     siege = Siege(lab)
-    host, port = siege.dial.rsplit(":", 1)
+    server = host_port(siege.dial)
     siege.flood(100 * stages.workers, siege.forge.initial)  # from here on all are asked for proof
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind((source(0), 0))
         sock.settimeout(15)
         until(lambda: counters(lab)["retries_sent"] > 0 or sock.sendto(
-            siege.forge.initial(), (host, int(port))) and False, "it is crowded")
+            siege.forge.initial(), server) and False, "it is crowded")
         for turn in range(1100):
-            begin_proven(sock, (host, int(port)), siege.forge)
+            begin_proven(sock, server, siege.forge)
             if turn % 20 == 0:
                 siege.talk(turn)
         tunnel_client(lab, siege.dial, siege.service.address, name="client-late")
@@ -330,9 +328,8 @@ def noise(server, rate):
 
 class Noise:
     def __init__(self, dial, rate):
-        host, port = dial.rsplit(":", 1)
         self.process = multiprocessing.get_context("fork").Process(
-            target=noise, args=((host, int(port)), rate), daemon=True)
+            target=noise, args=(host_port(dial), rate), daemon=True)
         self.process.start()
 
     def close(self):

@@ -6,8 +6,8 @@ import socket
 import subprocess
 
 from admin import admin_lines, ask, fetch
-from ends import (LOOPBACK, DatagramService, DatagramUser, Service, connect, echo, echo_once,
-                  free_port, is_served, receive_exactly)
+from ends import (LOOPBACK, DatagramService, DatagramUser, Service, check_echo, connect, echo,
+                  echo_once, free_port, is_served, pour)
 from lab import Skip, scenario, until
 from listeners import SIGNATURE, everything, say, v2
 from stages import direct, direct_config
@@ -153,17 +153,11 @@ def a_scraper_that_never_reads_holds_up_nobody(lab):
     service = lab.add(Service(echo))
     stage = direct(lab, service.address, backend=admin_lines(http))
     with connect(stage.address) as user, socket.create_connection((LOOPBACK, http)) as deaf:
-        deaf.setblocking(False)
-        try:
-            for _ in range(100000):
-                deaf.send(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
-        except (BlockingIOError, ConnectionResetError, BrokenPipeError):
-            pass
+        pour(deaf, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
         before = stage.server.memory()
         for _ in range(20):
             assert fetch(http)[0] == 200
-            user.sendall(b"x")
-            assert receive_exactly(user, 1) == b"x"
+            check_echo(user)
         assert stage.server.memory() - before < 8 << 20 or lab.sanitized(stage.server)
         until(lambda: ask(lab)["counters"]["limit_admin_time"] >= 1, "the deaf one is given up")
 

@@ -181,6 +181,11 @@ class Lab:
     def run(self, name, config, **options):
         return self.start(name, config, **options).ready()
 
+    def again(self, name):
+        """Starts one that ended, with the configuration that it had."""
+        with open(self.path(f"{name}.ini"), encoding="utf-8") as file:
+            return self.run(name, file.read())
+
     def add(self, end):
         """Something with a close() that ends before the programs do."""
         self.ends.append(end)

@@ -5,7 +5,7 @@ import socket
 import struct
 import subprocess
 
-from ends import LOOPBACK, Service, connect, echo, free_port, is_served, receive_exactly
+from ends import LOOPBACK, Service, check_echo, connect, echo, free_port, is_served
 from lab import scenario, until
 from stages import direct, direct_config, server_config, tunnel
 
@@ -119,8 +119,7 @@ def idle_connections_cost_no_cpu(lab):
     stage = tunnel(lab, lab.add(Service(echo)).address)
     users = [connect(stage.address) for _ in range(50)]
     for user in users:
-        user.sendall(b"x")
-        assert receive_exactly(user, 1) == b"x"
+        check_echo(user)
     before = [program.cpu_seconds() for program in stage.programs]
     stays_alive(stage.server, 2)
     spent = [program.cpu_seconds() - was for program, was in zip(stage.programs, before)]

@@ -5,8 +5,8 @@ import socket
 import struct
 import threading
 
-from ends import (LOOPBACK, DatagramService, DatagramUser, Service, connect, echo, echo_once, free_port,
-                  receive_all, receive_exactly)
+from ends import (LOOPBACK, DatagramService, DatagramUser, Service, check_echo, connect, echo,
+                  echo_once, free_port, host_port, receive_all, said_by, saying)
 from lab import Skip, scenario, until
 from stages import direct_config
 
@@ -77,15 +77,6 @@ def named(lab, names, config):
     return lab.start("named", config, wrapper=["unshare", "--mount", "sh", "-c", script]).ready()
 
 
-def saying(word):
-    return lambda sock: sock.sendall(word)
-
-
-def ask(address):
-    with connect(address) as user:
-        return receive_all(user)
-
-
 def name_server(lab):
     return lab.add(NameServer())
 
@@ -107,9 +98,9 @@ def records_name_the_servers_and_their_priority_says_when_they_are_used(lab):
     address = f"{LOOPBACK}:{free_port()}"
     program = named(lab, names, direct_config(address, ["srv:_web._tcp.pool.test"]))
     found(program, 2)
-    assert [ask(address) for _ in range(6)] == [b"first"] * 6
+    assert [said_by(address) for _ in range(6)] == [b"first"] * 6
     first.close()
-    assert [ask(address) for _ in range(6)] == [b"spare"] * 6
+    assert [said_by(address) for _ in range(6)] == [b"spare"] * 6
 
 
 @scenario
@@ -141,8 +132,7 @@ def servers_come_and_go_with_the_records_and_those_that_stay_keep_their_users(la
     found(program, 2)
     users = [connect(address) for _ in range(4)]
     for user in users:
-        user.sendall(b"x")
-        assert receive_exactly(user, 1) == b"x"
+        check_echo(user)
     serve(two, three, priority=5)
     program.await_line(f"server gone.*{one.port}")
     found(program, 3)
@@ -152,8 +142,7 @@ def servers_come_and_go_with_the_records_and_those_that_stay_keep_their_users(la
         echo_once(address, key=key)
     assert one.accepted == before and three.accepted
     for user in users:  # those of the one that left, too
-        user.sendall(b"y")
-        assert receive_exactly(user, 1) == b"y"
+        check_echo(user, b"y")
         user.close()
 
 
@@ -186,7 +175,7 @@ def a_name_is_asked_for_again_when_its_answer_is_old(lab):
     names.address("a.test", LOOPBACK)
     address = f"{LOOPBACK}:{free_port()}"
     named(lab, names, direct_config(address, [f"a.test:{old.port}"], backend=OFTEN))
-    assert ask(address) == b"old"
+    assert said_by(address) == b"old"
     new = socket.create_server(("127.0.0.5", old.port))
     lab.add(new)
     names.address("a.test", "127.0.0.5")
@@ -207,7 +196,7 @@ def datagrams_go_to_servers_that_records_name(lab):
     service = lab.add(DatagramService())
     names = name_server(lab)
     names.address("a.test", LOOPBACK)
-    names.services("_web._udp.pool.test", (0, 0, int(service.address.rsplit(":", 1)[1]), "a.test"))
+    names.services("_web._udp.pool.test", (0, 0, host_port(service.address)[1], "a.test"))
     address = f"{LOOPBACK}:{free_port(socket.SOCK_DGRAM)}"
     program = named(lab, names, direct_config(address, ["srv:_web._udp.pool.test"],
                                               listener="protocol = udp\nudp_timeout = 1s\n"))

@@ -2,18 +2,9 @@
 import concurrent.futures
 import time
 
-from ends import Service, connect, echo, echo_once, is_served, receive_all, receive_exactly
+from ends import Service, check_echo, connect, echo, echo_once, is_served, said_by, saying
 from lab import REGISTERED, scenario, until
 from stages import client_config, direct, tunnel_client, tunnel_server
-
-
-def saying(word):
-    return lambda sock: sock.sendall(word)
-
-
-def ask(address):
-    with connect(address) as user:
-        return receive_all(user)
 
 
 def two_clients(lab, handlers, tunnel=""):
@@ -30,7 +21,7 @@ def two_clients(lab, handlers, tunnel=""):
 def servers_take_turns(lab):
     services = [lab.add(Service(saying(word))) for word in (b"a", b"b", b"c")]
     stage = direct(lab, *[service.address for service in services])
-    answers = [ask(stage.address) for _ in range(9)]
+    answers = [said_by(stage.address) for _ in range(9)]
     assert sorted(answers[:3]) == [b"a", b"b", b"c"] and answers == answers[:3] * 3, answers
 
 
@@ -41,8 +32,7 @@ def the_least_busy_server_is_taken(lab):
     held = []
     for _ in range(6):
         user = connect(stage.address)
-        user.sendall(b"x")
-        assert receive_exactly(user, 1) == b"x"
+        check_echo(user)
         held.append(user)
     assert [service.accepted for service in services] == [3, 3]
     for user in held:
@@ -64,25 +54,25 @@ def a_server_that_comes_and_goes_is_left_out_ever_longer_and_taken_back(lab):
     flaps, there = Service(saying(b"a")), lab.add(Service(saying(b"b")))
     stage = direct(lab, flaps.address, there.address,
                    backend="eject_after = 2\neject_time = 200ms\neject_max = 1s\n")
-    assert {ask(stage.address) for _ in range(4)} == {b"a", b"b"}
+    assert {said_by(stage.address) for _ in range(4)} == {b"a", b"b"}
     for round_of in (1, 2):
         flaps.close()
         begun = time.monotonic()
-        until(lambda: ask(stage.address) == b"b" and
+        until(lambda: said_by(stage.address) == b"b" and
               stage.server.count("server ejected.*in_a_row=4") >= round_of,
               "it is found away four times")
         assert time.monotonic() - begun > 0.2 + 0.4 + 0.8, "the time out does not double"
         flaps = Service(saying(b"a"), port=flaps.port)
-        until(lambda: ask(stage.address) == b"a", "it is used again")
+        until(lambda: said_by(stage.address) == b"a", "it is used again")
         stage.server.await_line("ejected server is back", round_of)
     lab.add(flaps)
-    assert {ask(stage.address) for _ in range(4)} == {b"a", b"b"}
+    assert {said_by(stage.address) for _ in range(4)} == {b"a", b"b"}
 
 
 @scenario
 def clients_take_turns(lab):
     stage, _, _ = two_clients(lab, [saying(b"a"), saying(b"b")])
-    answers = [ask(stage.address) for _ in range(8)]
+    answers = [said_by(stage.address) for _ in range(8)]
     assert answers == answers[:2] * 4 and sorted(answers[:2]) == [b"a", b"b"], answers
 
 
@@ -90,11 +80,11 @@ def clients_take_turns(lab):
 def a_killed_client_is_left_out(lab):
     stage, clients, _ = two_clients(lab, [saying(b"a"), saying(b"b")])
     answers = set()
-    until(lambda: answers.add(ask(stage.address)) or answers == {b"a", b"b"}, "both clients serve")
+    until(lambda: answers.add(said_by(stage.address)) or answers == {b"a", b"b"}, "both clients serve")
     clients[0].kill()
     begun = time.monotonic()
     for _ in range(6):
-        assert ask(stage.address) == b"b"
+        assert said_by(stage.address) == b"b"
     assert time.monotonic() - begun < 5, "each user lost at most the open's timeout"
 
 
@@ -104,8 +94,7 @@ def connections_of_the_other_client_do_not_notice(lab):
                                            tunnel="heartbeat = 1s\nhealth_timeout = 3s\n")
     users = [connect(stage.address) for _ in range(4)]
     for user in users:
-        user.sendall(b"x")
-        assert receive_exactly(user, 1) == b"x"
+        check_echo(user)
     assert [service.accepted for service in services] == [2, 2]
     clients[0].kill()
     living = 0

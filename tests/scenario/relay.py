@@ -1,27 +1,17 @@
 """Bytes between a user and a service: directly, and through a tunnel.  Each claim is checked on both."""
 import concurrent.futures
-import functools
 import select
 import socket
 import threading
 import time
 
-import lab as lab_module
-from ends import (PATIENCE, Deaf, Service, check_stream, connect, echo, echo_once, exchange, exchanging,
-                  is_served, keyed, receive_all, receive_exactly, reset)
+from ends import (PATIENCE, Deaf, Service, check_echo, check_stream, connect, echo, echo_once,
+                  exchange, exchanging, is_over, is_served, keyed, receive_all, receive_exactly,
+                  reset)
 from lab import until
-from stages import direct, tunnel
+from stages import on_both, tunnel
 
 MIB = 1 << 20
-
-
-def on_both(function):
-    """Registers a claim as direct_… and as tunnel_…; it gets the lab and a way to set its stage."""
-    for stage in (direct, tunnel):
-        def claim(lab, stage=stage):
-            function(lab, functools.partial(stage, lab))
-        lab_module.SCENARIOS[f"relay.{stage.__name__}_{function.__name__}"] = claim
-    return function
 
 
 def exchange_once(lab, set_stage, size):
@@ -189,13 +179,9 @@ def a_killed_service_ends_its_users_and_comes_back(lab, set_stage):
     service = Service(echo)
     stage = set_stage(service.address)
     with connect(stage.address) as user:
-        user.sendall(b"hello")
-        assert receive_exactly(user, 5) == b"hello"
+        check_echo(user, b"hello")
         service.close(abrupt=True)
-        try:
-            assert user.recv(1) == b""
-        except ConnectionResetError:
-            pass
+        assert is_over(user)
     lab.add(Service(echo, port=service.port))
     echo_once(stage.address)
 
@@ -220,18 +206,9 @@ def max_connections_closes_what_is_over_it_at_once(lab, set_stage):
     stage = set_stage(service.address, listener="max_connections = 2\n")
     with connect(stage.address) as one, connect(stage.address) as two:
         for user in (one, two):
-            user.sendall(b"x")
-            assert receive_exactly(user, 1) == b"x"
+            check_echo(user)
         assert not is_served(stage.address)
     until(lambda: is_served(stage.address), "there is room again")
-
-
-def ends(user):
-    """With an end or a reset."""
-    try:
-        return user.recv(1) == b""
-    except ConnectionResetError:
-        return True
 
 
 @on_both
@@ -239,10 +216,9 @@ def an_idle_connection_ends_after_its_timeout(lab, set_stage):
     service = lab.add(Service(echo))
     stage = set_stage(service.address, listener="idle_timeout = 1s\n")
     with connect(stage.address) as user:
-        user.sendall(b"x")
-        assert receive_exactly(user, 1) == b"x"
+        check_echo(user)
         begun = time.monotonic()
-        assert ends(user)
+        assert is_over(user)
         assert 0.5 < time.monotonic() - begun < 5
 
 
@@ -263,7 +239,7 @@ def a_half_closed_connection_ends_after_its_timeout(lab, set_stage):
             if not early:
                 user.shutdown(socket.SHUT_WR)
             begun = time.monotonic()
-            assert ends(user)
+            assert is_over(user)
             assert 0.5 < time.monotonic() - begun < 5
     stage.server.await_line("half closed for too long", 2)
 

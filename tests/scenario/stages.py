@@ -1,8 +1,9 @@
 """stages.py - the two set-ups that most scenarios play on: a direct relay, and a tunnel."""
+import functools
 import socket
 
 from ends import LOOPBACK, free_port
-from lab import REGISTERED
+from lab import REGISTERED, SCENARIOS
 
 PROCESS = "drain_timeout = 5s\n"
 workers = 1  # of each program; workers.py plays with more
@@ -70,3 +71,12 @@ def tunnel(lab, target, tunnel="", listener="", service="", process=PROCESS):
     stage.server.await_line(REGISTERED, workers)
     stage.server.descriptors = stage.server.count_descriptors()
     return stage
+
+
+def on_both(function):
+    """Registers a claim as direct_… and as tunnel_…; it gets the lab and a way to set its stage."""
+    for stage in (direct, tunnel):
+        def claim(lab, stage=stage):
+            function(lab, functools.partial(stage, lab))
+        SCENARIOS[f"{function.__module__}.{stage.__name__}_{function.__name__}"] = claim
+    return function

@@ -5,8 +5,9 @@ import socket
 import subprocess
 
 import stages
-from ends import (LOOPBACK, DatagramService, DatagramUser, Nat, Service, check_stream, connect, echo,
-                  echo_once, free_port, is_served, keyed, receive_all, receive_exactly)
+from ends import (LOOPBACK, DatagramService, DatagramUser, Nat, Service, check_echo, check_stream,
+                  connect, echo, echo_once, free_port, host_port, is_served, keyed, receive_all,
+                  receive_exactly)
 from lab import REGISTERED, Skip, scenario, until
 from stages import client_config, server_config, tunnel, tunnel_client, tunnel_server
 
@@ -102,7 +103,7 @@ def send_proxy_v1_tells_the_service_who_the_user_is(lab):
     with connect(stage.address) as user:
         user.sendall(b"payload")
         line, rest = service.result()
-        port, asked = user.getsockname()[1], stage.address.rsplit(":", 1)[1]
+        port, asked = user.getsockname()[1], host_port(stage.address)[1]
     assert line == f"PROXY TCP4 127.0.0.1 127.0.0.1 {port} {asked}\r".encode(), line
     assert rest == b"payload"
 
@@ -116,7 +117,7 @@ def send_proxy_v2_tells_the_service_who_the_user_is(lab):
     with connect(stage.address) as user:
         user.sendall(b"payload")
         header, rest = service.result()
-        port, asked = user.getsockname()[1], int(stage.address.rsplit(":", 1)[1])
+        port, asked = user.getsockname()[1], host_port(stage.address)[1]
     assert header[:16] == b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c", header
     assert header[16:24] == socket.inet_aton(LOOPBACK) * 2
     assert header[24:] == port.to_bytes(2, "big") + asked.to_bytes(2, "big")
@@ -199,8 +200,7 @@ def connections_survive_a_new_address_of_the_client(lab):
     client.ready(REGISTERED)
     until(lambda: "7000" in space.inside("ss", "-Hltn"), "the service listens")
     with connect(address) as user:
-        user.sendall(b"before")
-        assert receive_exactly(user, 6) == b"before"
+        check_echo(user, b"before")
         space.inside("ip", "addr", "add", f"{space.net}.3/24", "dev", "inner")
         space.inside("ip", "addr", "del", f"{space.net}.2/24", "dev", "inner")
         space.inside("ip", "addr", "replace", f"{space.net}.3/24", "dev", "inner")
@@ -214,9 +214,8 @@ def garbage_on_the_tunnels_port_disturbs_nobody(lab):
     service = lab.add(Service(echo))
     stage, dial = tunnel_server(lab)
     tunnel_client(lab, dial, service.address)
-    host, port = dial.rsplit(":", 1)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger, connect(stage.address) as user:
-        stranger.connect((host, int(port)))
+        stranger.connect(host_port(dial))
         for turn in range(2000):
             junk = bytearray(keyed(turn, turn % 1500))
             if junk and turn % 2:
@@ -225,8 +224,7 @@ def garbage_on_the_tunnels_port_disturbs_nobody(lab):
                 stranger.send(junk)
             except OSError:
                 pass
-        user.sendall(b"still here")
-        assert receive_exactly(user, 10) == b"still here"
+        check_echo(user, b"still here")
     stage.server.stop()
     assert stage.server.count(r"packets_invalid|packets dropped: not QUIC"), "they are counted"
 
@@ -236,8 +234,7 @@ def a_second_signal_ends_a_tunnel_with_open_connections_at_once(lab):
     service = lab.add(Service(echo))
     stage = tunnel(lab, service.address, process="drain_timeout = 30s\n")
     with connect(stage.address) as user:
-        user.sendall(b"x")
-        assert receive_exactly(user, 1) == b"x"
+        check_echo(user)
         for program in stage.programs:
             program.signal(signal.SIGTERM)
             program.await_line("(?i)drain")

@@ -9,7 +9,7 @@ import datagrams
 import lab as lab_module
 import listeners
 import stages
-from ends import PATIENCE, Deaf, Service, connect, echo, echo_once, receive_exactly
+from ends import PATIENCE, Deaf, Service, check_echo, connect, echo, echo_once, receive_exactly
 from lab import REGISTERED
 from stages import direct, tunnel
 
@@ -244,8 +244,7 @@ def a_user_who_moves_to_another_worker_while_the_server_drains_is_waited_for(lab
         assert receive_exactly(user, 1) == b"x"
     assert not select.select(waiting, [], [], 0.5)[0], "a drain ends nobody"
     for user in waiting:
-        user.sendall(b"y")
-        assert receive_exactly(user, 1) == b"y"
+        check_echo(user, b"y")
         user.close()
     lab.close_ends()
     assert stage.server.await_exit() == 0

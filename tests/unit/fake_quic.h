@@ -1,6 +1,6 @@
 /* tests/unit/fake_quic.h - quic/quic.h in memory: pairs of connections on one worker, without
  * packets, so that claims about tunnels need neither sockets nor handshakes.  A test program that
- * includes this is linked with fake_quic.c, which stands before the real engine.
+ * includes this is linked with it, and it stands before the real engine.
  *
  * What is written arrives, and is acknowledged, when the connection's task runs; events come from
  * there only.  A connection that is cut neither hears nor is heard. */

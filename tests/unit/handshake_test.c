@@ -120,26 +120,39 @@ static bool refused_by(struct pair_end *failed, struct pair_end *other, enum rea
            memcmp(other->peer_error.reason, text, length) == 0;
 }
 
-TEST(a_client_of_a_foreign_ca_is_refused_on_both_sides)
+static bool client_refused(const char *cert, const char *words)
 {
-    struct pair pair = pair_of("server", "stranger", "ca", "tunnel.example");
+    struct pair pair = pair_of("server", cert, "ca", "tunnel.example");
+    bool refused;
 
     pair_run(&pair);
-    check(!pair.server.completed);
-    check(refused_by(&pair.server, &pair.client, REASON_CERTIFICATE, REASON_CERTIFICATE,
-                     "the client's certificate, for spiffe://example/pod, is not signed by a CA"));
+    refused = !pair.server.completed &&
+              refused_by(&pair.server, &pair.client, REASON_CERTIFICATE, REASON_CERTIFICATE, words);
     pair_end(&pair);
+    return refused;
+}
+
+static bool server_refused(const char *ca, const char *name, enum reason reason, const char *words)
+{
+    struct pair pair = pair_of("server", "client", ca, name);
+    bool refused;
+
+    pair_run(&pair);
+    refused = !pair.client.completed && !pair.server.completed &&
+              refused_by(&pair.client, &pair.server, reason, REASON_CERTIFICATE, words);
+    pair_end(&pair);
+    return refused;
+}
+
+TEST(a_client_of_a_foreign_ca_is_refused_on_both_sides)
+{
+    check(client_refused("stranger", "the client's certificate, for spiffe://example/pod, is not "
+                                     "signed by a CA"));
 }
 
 TEST(a_self_signed_client_is_refused_on_both_sides)
 {
-    struct pair pair = pair_of("server", "self", "ca", "tunnel.example");
-
-    pair_run(&pair);
-    check(!pair.server.completed);
-    check(refused_by(&pair.server, &pair.client, REASON_CERTIFICATE, REASON_CERTIFICATE,
-                     "the client's certificate, for spiffe://example/self, is "));
-    pair_end(&pair);
+    check(client_refused("self", "the client's certificate, for spiffe://example/self, is "));
 }
 
 TEST(a_client_without_certificate_is_refused_on_both_sides)
@@ -156,35 +169,19 @@ TEST(a_client_without_certificate_is_refused_on_both_sides)
 
 TEST(a_client_whose_certificate_names_nobody_is_refused)
 {
-    struct pair pair = pair_of("server", "nameless", "ca", "tunnel.example");
-
-    pair_run(&pair);
-    check(!pair.server.completed);
-    check(refused_by(&pair.server, &pair.client, REASON_CERTIFICATE, REASON_CERTIFICATE,
-                     "no usable DNS or URI name"));
-    pair_end(&pair);
+    check(client_refused("nameless", "no usable DNS or URI name"));
 }
 
 TEST(a_server_of_a_foreign_ca_is_refused_on_both_sides)
 {
-    struct pair pair = pair_of("server", "client", "foreign", "tunnel.example");
-
-    pair_run(&pair);
-    check(!pair.client.completed && !pair.server.completed);
-    check(refused_by(&pair.client, &pair.server, REASON_CERTIFICATE, REASON_CERTIFICATE,
-                     "the server's certificate, for tunnel.example, is not signed by a CA"));
-    pair_end(&pair);
+    check(server_refused("foreign", "tunnel.example", REASON_CERTIFICATE,
+                         "the server's certificate, for tunnel.example, is not signed by a CA"));
 }
 
 TEST(a_server_with_another_name_is_refused_on_both_sides)
 {
-    struct pair pair = pair_of("server", "client", "ca", "other.example");
-
-    pair_run(&pair);
-    check(!pair.client.completed && !pair.server.completed);
-    check(refused_by(&pair.client, &pair.server, REASON_SERVER_NAME, REASON_CERTIFICATE,
-                     "the server's certificate is not for other.example"));
-    pair_end(&pair);
+    check(server_refused("ca", "other.example", REASON_SERVER_NAME,
+                         "the server's certificate is not for other.example"));
 }
 
 TEST(the_common_name_is_no_name)

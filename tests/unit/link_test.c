@@ -5,13 +5,11 @@
 #include "relay/tunnel_wire.h"
 #include "tests/unit/certs.h"
 #include "tests/unit/fake_quic.h"
+#include "tests/unit/hand_worker.h"
 #include "tests/unit/test.h"
 
-#define MS 1000000ull
-
 static struct scene {
-    struct worker worker;
-    struct counters counters;
+    struct hand_worker hand;
     struct certs certs;
     struct tls_settings tls;
     struct settings settings;
@@ -24,27 +22,6 @@ static struct scene {
     char error[256];
 } scene;
 
-static void scene_turn(void)
-{
-    struct list tasks, *node;
-
-    for (int i = 0; i < 20; i++) {
-        timers_run(&scene.worker.timers, scene.worker.now_ns);
-        list_init(&tasks);
-        list_take_all(&tasks, &scene.worker.tasks);
-        while ((node = list_pop(&tasks)))
-            container_of(node, struct task, link)->run(container_of(node, struct task, link));
-    }
-}
-
-static void scene_pass(uint64_t ms)
-{
-    for (uint64_t i = 0; i < ms; i += 10) {
-        scene.worker.now_ns += 10 * MS;
-        scene_turn();
-    }
-}
-
 static void scene_registered(void *context)
 {
     scene.registered++;
@@ -56,22 +33,14 @@ static void scene_idle(void *context)
 
 static bool scene_open(void)
 {
-    struct pool_limits limits = {
-        {256, 64, 4}
-    };
-    struct tunnel_client_options options = {.worker = &scene.worker,
+    struct tunnel_client_options options = {.worker = &scene.hand.worker,
                                             .settings = &scene.settings,
                                             .share = &scene.share,
                                             .registered = scene_registered};
 
     memset(&scene, 0, sizeof(scene));
     must(tls_global_init(&(struct tls_hooks){0}) == 0);
-    scene.worker.os = &os_linux;
-    scene.worker.counters = &scene.counters;
-    scene.worker.pools = pools_new(&limits);
-    scene.worker.now_ns = 1000 * MS;
-    timers_init(&scene.worker.timers);
-    list_init(&scene.worker.tasks);
+    hand_worker_open(&scene.hand);
     must(certs_open(&scene.certs) && certs_ca(&scene.certs, "ca"));
     scene.tls = (struct tls_settings){.ca = (char *)certs_path(&scene.certs, "ca", "crt")};
     must(addr_parse(&scene.upstream.host.addr, "127.0.0.1:8443") == 0);
@@ -79,10 +48,10 @@ static bool scene_open(void)
     scene.settings.client = (struct client_settings){.servers = &scene.upstream,
                                                      .server_count = 1,
                                                      .tls = &scene.tls,
-                                                     .reconnect_min_ns = 500 * MS,
-                                                     .reconnect_max_ns = 30000 * MS};
-    if (client_share_open(&scene.share, scene.worker.os, &scene.settings.client, 1, scene.error,
-                          sizeof(scene.error)))
+                                                     .reconnect_min_ns = 500 * OPTION_MS,
+                                                     .reconnect_max_ns = 30 * OPTION_SECOND};
+    if (client_share_open(&scene.share, scene.hand.worker.os, &scene.settings.client, 1,
+                          scene.error, sizeof(scene.error)))
         return false;
     scene.client = tunnel_client_new(&options, scene.error, sizeof(scene.error));
     if (scene.client)
@@ -93,16 +62,15 @@ static bool scene_open(void)
 static bool scene_close(void)
 {
     tunnel_client_stop(scene.client, scene_idle, &scene.idle);
-    scene_turn();
+    hand_worker_turn(&scene.hand);
     if (!scene.idle || fake_quic_connections())
         return false;
     tunnel_client_free(&scene.client);
     client_share_close(&scene.share);
     if (scene.endpoint)
         quic_endpoint_stop(scene.endpoint, scene_idle, &scene.endpoint_idle);
-    scene_turn();
-    timers_release(&scene.worker.timers);
-    pools_free(&scene.worker.pools);
+    hand_worker_turn(&scene.hand);
+    hand_worker_close(&scene.hand);
     certs_close(&scene.certs);
     return true;
 }
@@ -127,7 +95,7 @@ static void server_received(struct stream *stream, struct piece *piece)
     if (scene.refuses)
         message = (struct wire_message){.type = WIRE_REFUSED, .refused.code = WIRE_CODE_VERSION};
     if (heard.type == WIRE_REGISTER) {
-        piece = piece_copy(scene.worker.pools, data,
+        piece = piece_copy(scene.hand.worker.pools, data,
                            (uint32_t)wire_encode(&message, data, sizeof(data)));
         must(piece);
         stream_write(stream, piece);
@@ -172,7 +140,7 @@ static void server_start(void)
     struct quic_acceptor acceptor = {.accept = server_accept};
     int error;
 
-    scene.endpoint = quic_listen(&scene.worker, &scene.upstream.host.addr, &acceptor, &error);
+    scene.endpoint = quic_listen(&scene.hand.worker, &scene.upstream.host.addr, &acceptor, &error);
 }
 
 /* ---- claims ---- */
@@ -183,7 +151,7 @@ TEST(while_a_loss_is_fresh_no_try_takes_long)
 
     check(scene_open());
     before = fake_quic_dials();
-    scene_pass(20000);
+    hand_worker_pass(&scene.hand, 20000);
     check(fake_quic_dials() - before >= 7);
     check(scene_close());
 }
@@ -191,9 +159,9 @@ TEST(while_a_loss_is_fresh_no_try_takes_long)
 TEST(a_server_that_appears_is_registered_with_within_three_seconds)
 {
     check(scene_open());
-    scene_pass(12340);
+    hand_worker_pass(&scene.hand, 12340);
     server_start();
-    scene_pass(3000);
+    hand_worker_pass(&scene.hand, 3000);
     check(scene.registered == 1);
     check(scene_close());
 }
@@ -204,14 +172,14 @@ TEST(a_server_that_falls_silent_is_left_and_found_again)
 
     check(scene_open());
     server_start();
-    scene_pass(1000);
+    hand_worker_pass(&scene.hand, 1000);
     check(scene.registered == 1);
     dead = fake_quic_server();
     fake_quic_cut(fake_quic_client(), true);
-    scene_pass(4500);
+    hand_worker_pass(&scene.hand, 4500);
     check(scene.registered == 2);
     quic_close(dead, REASON_DONE, 0, "");
-    scene_turn();
+    hand_worker_turn(&scene.hand);
     check(scene_close());
 }
 
@@ -223,7 +191,7 @@ TEST(a_server_that_refuses_is_asked_ever_more_rarely)
     server_start();
     scene.refuses = true;
     before = fake_quic_dials();
-    scene_pass(30000);
+    hand_worker_pass(&scene.hand, 30000);
     check(fake_quic_dials() - before >= 4 && fake_quic_dials() - before <= 9);
     check(scene.registered == 0);
     check(scene_close());
@@ -236,14 +204,14 @@ TEST(a_client_that_drains_does_not_come_back)
 
     check(scene_open());
     server_start();
-    scene_pass(1000);
+    hand_worker_pass(&scene.hand, 1000);
     tunnel_client_drain(scene.client, scene_idle, &drained);
     check(!drained);
-    scene_turn();
+    hand_worker_turn(&scene.hand);
     check(drained);
     before = fake_quic_dials();
     quic_close(fake_quic_server(), REASON_DONE, 0, "");
-    scene_pass(5000);
+    hand_worker_pass(&scene.hand, 5000);
     check(fake_quic_dials() == before);
     check(scene_close());
 }

@@ -8,9 +8,8 @@
 #include "relay/tunnel_wire.h"
 #include "tests/unit/certs.h"
 #include "tests/unit/fake_quic.h"
+#include "tests/unit/hand_worker.h"
 #include "tests/unit/test.h"
-
-#define MS 1000000ull
 
 /* A client made of bytes: what it is to say is written by the test. */
 struct raw_client {
@@ -24,8 +23,7 @@ struct raw_client {
 };
 
 static struct scene {
-    struct worker worker;
-    struct counters counters;
+    struct hand_worker hand;
     struct certs certs;
     struct tls_settings tls;
     struct tunnel_settings tunnel;
@@ -39,42 +37,13 @@ static struct scene {
     char error[256];
 } scene;
 
-static void scene_turn(void)
-{
-    struct list tasks, *node;
-
-    for (int i = 0; i < 20; i++) {
-        timers_run(&scene.worker.timers, scene.worker.now_ns);
-        list_init(&tasks);
-        list_take_all(&tasks, &scene.worker.tasks);
-        while ((node = list_pop(&tasks)))
-            container_of(node, struct task, link)->run(container_of(node, struct task, link));
-    }
-}
-
-static void scene_pass(uint64_t ns)
-{
-    for (uint64_t step = 10 * MS; ns; ns -= step < ns ? step : ns) {
-        scene.worker.now_ns += step < ns ? step : ns;
-        scene_turn();
-    }
-}
-
 static bool scene_open(enum tunnel_replay replay)
 {
-    struct worker *const workers[] = {&scene.worker};
-    struct pool_limits limits = {
-        {256, 64, 4}
-    };
+    struct worker *const workers[] = {&scene.hand.worker};
 
     memset(&scene, 0, sizeof(scene));
     must(tls_global_init(&(struct tls_hooks){0}) == 0);
-    scene.worker.os = &os_linux;
-    scene.worker.counters = &scene.counters;
-    scene.worker.pools = pools_new(&limits);
-    scene.worker.now_ns = 1000 * MS;
-    timers_init(&scene.worker.timers);
-    list_init(&scene.worker.tasks);
+    hand_worker_open(&scene.hand);
     must(certs_open(&scene.certs) && certs_ca(&scene.certs, "ca") &&
          certs_leaf(&scene.certs, CERT_SERVER, "server", "ca", "localhost", NULL));
     scene.tls = (struct tls_settings){.cert = (char *)certs_path(&scene.certs, "server", "crt"),
@@ -90,18 +59,19 @@ static bool scene_open(enum tunnel_replay replay)
         .listen = {&scene.listen, 1},
         .tls = &scene.tls,
         .allow = {&scene.allow,  1},
-        .heartbeat_ns = 10000 * MS,
-        .health_timeout_ns = 30000 * MS,
-        .open_timeout_ns = 300 * MS,
-        .handshake_timeout_ns = 5000 * MS,
+        .heartbeat_ns = 10 * OPTION_SECOND,
+        .health_timeout_ns = 30 * OPTION_SECOND,
+        .open_timeout_ns = 300 * OPTION_MS,
+        .handshake_timeout_ns = 5 * OPTION_SECOND,
         .replay = replay,
         .max_clients = 2,
         .max_streams = 3
     };
-    if (tunnel_share_open(&scene.share, scene.worker.os, &scene.tunnel, workers, 1, scene.error,
-                          sizeof(scene.error)))
+    if (tunnel_share_open(&scene.share, scene.hand.worker.os, &scene.tunnel, workers, 1,
+                          scene.error, sizeof(scene.error)))
         return false;
-    scene.server = tunnel_server_new(&scene.worker, &scene.share, scene.error, sizeof(scene.error));
+    scene.server =
+        tunnel_server_new(&scene.hand.worker, &scene.share, scene.error, sizeof(scene.error));
     return scene.server && tunnel_server_start(scene.server, scene.error, sizeof(scene.error)) == 0;
 }
 
@@ -113,13 +83,12 @@ static void scene_idle(void *context)
 static bool scene_close(void)
 {
     tunnel_server_stop(scene.server, scene_idle, NULL);
-    scene_turn();
+    hand_worker_turn(&scene.hand);
     if (!scene.idle || fake_quic_connections())
         return false;
     tunnel_server_free(&scene.server);
     tunnel_share_close(&scene.share);
-    timers_release(&scene.worker.timers);
-    pools_free(&scene.worker.pools);
+    hand_worker_close(&scene.hand);
     certs_close(&scene.certs);
     return true;
 }
@@ -202,21 +171,21 @@ static const struct quic_events raw_events = {
 
 static void raw_dial(struct raw_client *raw)
 {
-    struct quic_dial dial = {.config = {.handshake_timeout_ns = 1000 * MS}};
+    struct quic_dial dial = {.config = {.handshake_timeout_ns = OPTION_SECOND}};
     int error;
 
     *raw = (struct raw_client){0};
-    raw->quic = quic_connect(&scene.worker, &dial, &raw_events, raw, &error);
-    scene_turn();
+    raw->quic = quic_connect(&scene.hand.worker, &dial, &raw_events, raw, &error);
+    hand_worker_turn(&scene.hand);
 }
 
 static void raw_write(struct stream *stream, const void *data, size_t length)
 {
-    struct piece *piece = piece_copy(scene.worker.pools, data, (uint32_t)length);
+    struct piece *piece = piece_copy(scene.hand.worker.pools, data, (uint32_t)length);
 
     must(piece);
     stream_write(stream, piece);
-    scene_turn();
+    hand_worker_turn(&scene.hand);
 }
 
 static void raw_register_slot(struct raw_client *raw, uint8_t instance, uint16_t version,
@@ -262,7 +231,7 @@ struct user {
 static void user_opened(struct open_request *request, struct stream *stream)
 {
     struct user *user = container_of(request, struct user, request);
-    struct piece *piece = piece_copy(scene.worker.pools, "early", 5);
+    struct piece *piece = piece_copy(scene.hand.worker.pools, "early", 5);
 
     user->stream = stream;
     if (piece)
@@ -301,9 +270,9 @@ static void user_open(struct user *user)
     *user = (struct user){
         .request = {.events = &user_events, .service = "web"}
     };
-    must(member_at(0)->ops->open(member_at(0), &scene.worker, &user->request) == 0);
+    must(member_at(0)->ops->open(member_at(0), &scene.hand.worker, &user->request) == 0);
     must(!user->failed && !user->stream);
-    scene_turn();
+    hand_worker_turn(&scene.hand);
 }
 
 /* ---- claims ---- */
@@ -317,7 +286,7 @@ TEST(a_client_without_a_version_in_common_is_refused_in_words)
     check(raw.heard.type == WIRE_REFUSED && raw.heard.refused.code == WIRE_CODE_VERSION);
     check(strstr(raw.heard.refused.text, "9 to 9"));
     check(members() == 0 && raw.quic);
-    scene_pass(1100 * MS);
+    hand_worker_pass(&scene.hand, 1100);
     check(!raw.quic);
     check(scene_close());
 }
@@ -330,7 +299,7 @@ TEST(more_clients_than_max_clients_are_refused_and_counted)
     for (uint8_t i = 0; i < 3; i++)
         raw_register(&raw[i], i, 1);
     check(members() == 2 && raw[2].heard.refused.code == WIRE_CODE_MAX_CLIENTS);
-    check(counter_read(&scene.counters, COUNTER_LIMIT_MAX_CLIENTS) == 1);
+    check(counter_read(&scene.hand.counters, COUNTER_LIMIT_MAX_CLIENTS) == 1);
     check(scene_close());
 }
 
@@ -343,7 +312,7 @@ TEST(an_instance_has_eight_connections_at_most)
         raw_register_slot(&raw[slot], 1, 1, slot);
     check(members() == 1 && raw[7].heard.type == WIRE_REGISTERED);
     check(raw[8].heard.type == WIRE_REFUSED && raw[8].heard.refused.code == WIRE_CODE_LIMIT);
-    scene_pass(1100 * MS);
+    hand_worker_pass(&scene.hand, 1100);
     check(raw[7].quic && !raw[8].quic);
     check(scene_close());
 }
@@ -355,7 +324,7 @@ TEST(a_client_that_never_registers_is_closed)
     check(scene_open(REPLAY_UNSEEN));
     raw_dial(&raw);
     check(raw.quic);
-    scene_pass(5100 * MS);
+    hand_worker_pass(&scene.hand, 5100);
     check(!raw.quic && raw.closing.code == WIRE_CODE_REGISTER_TIMEOUT);
     check(scene_close());
 }
@@ -412,18 +381,18 @@ TEST(a_silent_client_is_suspect_after_open_timeout_and_dead_two_seconds_later)
     raw_register(&raw, 1, 1);
     fake_quic_cut(raw.quic, true);
     user_open(&user);
-    scene_pass(290 * MS);
+    hand_worker_pass(&scene.hand, 290);
     check(!user.failed && member_at(0)->state == MEMBER_FIT);
-    scene_pass(30 * MS);
+    hand_worker_pass(&scene.hand, 30);
     check(user.failed == 1 && user.reason == REASON_OPEN_TIMEOUT && user.may_replay);
     check(member_at(0)->state == MEMBER_SUSPECT);
-    scene_pass(1900 * MS);
+    hand_worker_pass(&scene.hand, 1900);
     check(members() == 1);
-    scene_pass(200 * MS);
+    hand_worker_pass(&scene.hand, 200);
     check(members() == 0);
     fake_quic_cut(raw.quic, false);
     quic_close(raw.quic, REASON_DONE, 0, "");
-    scene_turn();
+    hand_worker_turn(&scene.hand);
     check(scene_close());
 }
 
@@ -437,15 +406,15 @@ TEST(a_client_that_loses_a_silent_connection_is_fit_again_once_another_is_heard)
     raw_register_slot(&second, 1, 1, 1);
     fake_quic_cut(second.quic, true);
     user_open(&user);
-    scene_pass(320 * MS);
+    hand_worker_pass(&scene.hand, 320);
     check(user.failed == 1 && member_at(0)->state == MEMBER_SUSPECT);
-    scene_pass(1900 * MS);
+    hand_worker_pass(&scene.hand, 1900);
     check(member_at(0)->state == MEMBER_SUSPECT);
-    scene_pass(250 * MS); /* the silent one is given up, and the other asked */
+    hand_worker_pass(&scene.hand, 250); /* the silent one is given up, and the other asked */
     check(members() == 1 && member_at(0)->state == MEMBER_FIT && first.quic);
     fake_quic_cut(second.quic, false);
     quic_close(second.quic, REASON_DONE, 0, "");
-    scene_turn();
+    hand_worker_turn(&scene.hand);
     check(scene_close());
 }
 
@@ -460,15 +429,15 @@ TEST(a_client_whose_connections_are_all_silent_is_given_up_with_each)
     fake_quic_cut(first.quic, true);
     fake_quic_cut(second.quic, true);
     user_open(&user);
-    scene_pass(2450 * MS);
+    hand_worker_pass(&scene.hand, 2450);
     check(members() == 1 && member_at(0)->state == MEMBER_SUSPECT);
-    scene_pass(2100 * MS);
+    hand_worker_pass(&scene.hand, 2100);
     check(members() == 0);
     fake_quic_cut(first.quic, false);
     fake_quic_cut(second.quic, false);
     quic_close(first.quic, REASON_DONE, 0, "");
     quic_close(second.quic, REASON_DONE, 0, "");
-    scene_turn();
+    hand_worker_turn(&scene.hand);
     check(scene_close());
 }
 
@@ -481,12 +450,12 @@ TEST(silence_is_not_replayed_where_only_refusals_are)
     raw_register(&raw, 1, 1);
     fake_quic_cut(raw.quic, true);
     user_open(&user);
-    scene_pass(320 * MS);
+    hand_worker_pass(&scene.hand, 320);
     check(user.failed == 1 && !user.may_replay);
     fake_quic_cut(raw.quic, false);
-    scene_pass(10 * MS);
+    hand_worker_pass(&scene.hand, 10);
     quic_ping(raw.quic);
-    scene_pass(100 * MS);
+    hand_worker_pass(&scene.hand, 100);
     check(member_at(0)->state == MEMBER_FIT);
     check(scene_close());
 }
@@ -499,10 +468,10 @@ TEST(an_acknowledged_open_waits_on_and_is_never_replayed)
     check(scene_open(REPLAY_UNSEEN));
     raw_register(&raw, 1, 1);
     user_open(&user);
-    scene_pass(5000 * MS);
+    hand_worker_pass(&scene.hand, 5000);
     check(!user.failed && member_at(0)->state == MEMBER_FIT);
     quic_close(raw.quic, REASON_DONE, 0, "");
-    scene_turn();
+    hand_worker_turn(&scene.hand);
     check(user.failed == 1 && user.reason == REASON_TUNNEL_LOST && !user.may_replay);
     check(scene_close());
 }
@@ -530,7 +499,7 @@ TEST(opens_above_max_streams_fail_with_a_limit_and_are_counted)
     for (int i = 0; i < 4; i++)
         user_open(&users[i]);
     check(!users[2].failed && users[3].failed && users[3].reason == REASON_LIMIT);
-    check(counter_read(&scene.counters, COUNTER_LIMIT_MAX_STREAMS) == 1);
+    check(counter_read(&scene.hand.counters, COUNTER_LIMIT_MAX_STREAMS) == 1);
     check(scene_close());
 }
 
@@ -548,8 +517,8 @@ TEST(an_open_survives_the_failure_of_any_one_allocation)
         check(scene_open(REPLAY_UNSEEN));
         raw_register(&raw, 1, 1);
         mem_fail_at(n);
-        rc = member_at(0)->ops->open(member_at(0), &scene.worker, &user.request);
-        scene_turn();
+        rc = member_at(0)->ops->open(member_at(0), &scene.hand.worker, &user.request);
+        hand_worker_turn(&scene.hand);
         met = mem_failed();
         mem_fail_at(0);
         if (rc == 0 && !user.failed)

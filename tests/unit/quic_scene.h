@@ -12,6 +12,7 @@
 #include "quic/quic.h"
 #include "tests/unit/certs.h"
 #include "tests/unit/real_worker.h"
+#include "tests/unit/router.h"
 
 enum { FLOWS = 64 };
 
@@ -105,90 +106,14 @@ static inline bool scene_tls_open(void)
     return scene_tls.server && scene_tls.client && scene_tls.stranger;
 }
 
-/* ---- a router between the two, which may rewrite ports and lose packets ---- */
+/* ---- turns ---- */
 
-struct router {
-    int inside, outside; /* towards the client, towards the server */
-    struct addr addr, client, server;
-    uint32_t most; /* larger datagrams are lost; 0: none */
-    uint32_t lose; /* each so many-th datagram is lost; 0: none */
-    uint64_t passed, lost;
-};
-
-static inline int router_socket(void)
-{
-    struct addr any = loopback_addr();
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), room = 16 << 20;
-
-    (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
-    must(fd >= 0 && bind(fd, &any.sa, any.length) == 0);
-    return fd;
-}
-
-static inline void router_open(struct router *router, const struct addr *server)
-{
-    *router =
-        (struct router){.inside = router_socket(), .outside = router_socket(), .server = *server};
-    must(os_linux.local_addr(&os_linux, router->inside, &router->addr) == 0);
-}
-
-static inline void router_close(struct router *router)
-{
-    close(router->inside);
-    close(router->outside);
-}
-
-/* As a NAT that forgot: the server sees another port. */
-static inline void router_rebind(struct router *router)
-{
-    close(router->outside);
-    router->outside = router_socket();
-}
-
-static inline void router_pass(struct router *router, int from, int to, struct addr *source,
-                               const struct addr *target)
-{
-    uint8_t data[65536];
-    struct addr peer = {.length = sizeof(struct sockaddr_storage)};
-    ssize_t length;
-
-    while ((length = recvfrom(from, data, sizeof(data), 0, &peer.sa, &peer.length)) >= 0) {
-        *source = peer;
-        router->passed++;
-        if ((router->most && length > router->most) ||
-            (router->lose && router->passed % router->lose == 0))
-            router->lost++;
-        else
-            (void)!sendto(to, data, (size_t)length, 0, &target->sa, target->length);
-    }
-}
-
-static inline void router_turn(struct router *router)
-{
-    struct addr ignored;
-
-    router_pass(router, router->inside, router->outside, &router->client, &router->server);
-    router_pass(router, router->outside, router->inside, &ignored, &router->client);
-}
-
-/* turn_until for what goes through a router. */
-#define route_until(scene, router, condition)                                                      \
-    ({                                                                                             \
-        uint64_t give_up_ns = os_linux.clock_ns(&os_linux) + 8000000000u;                          \
-        while (!(condition) && os_linux.clock_ns(&os_linux) < give_up_ns) {                        \
-            router_turn(router);                                                                   \
-            must(worker_turn(&(scene)->real.worker, os_linux.clock_ns(&os_linux) + 200000) == 0);  \
-        }                                                                                          \
-        (condition);                                                                               \
-    })
-
-/* The same on a far path: the router passes things on only now and then. */
-#define FAR_TRIP_NS 20000000u
-#define route_far_until(scene, router, condition)                                                  \
+/* turn_until for what goes through a router, which passes things on now and then only. */
+#define route_each_until(scene, router, period_ns, condition)                                      \
     ({                                                                                             \
         uint64_t give_up_ns = os_linux.clock_ns(&os_linux) + 8000000000u, passed_ns = 0;           \
         while (!(condition) && os_linux.clock_ns(&os_linux) < give_up_ns) {                        \
-            if (os_linux.clock_ns(&os_linux) - passed_ns >= FAR_TRIP_NS / 2) {                     \
+            if (os_linux.clock_ns(&os_linux) - passed_ns >= (period_ns)) {                         \
                 router_turn(router);                                                               \
                 passed_ns = os_linux.clock_ns(&os_linux);                                          \
             }                                                                                      \
@@ -196,6 +121,11 @@ static inline void router_turn(struct router *router)
         }                                                                                          \
         (condition);                                                                               \
     })
+#define route_until(scene, router, condition) route_each_until(scene, router, 1u, condition)
+/* The same on a far path. */
+#define FAR_TRIP_NS 20000000u
+#define route_far_until(scene, router, condition)                                                  \
+    route_each_until(scene, router, FAR_TRIP_NS / 2, condition)
 
 /* ---- flows ---- */
 

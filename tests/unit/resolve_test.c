@@ -1,6 +1,5 @@
 #include "core/resolve.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -10,6 +9,8 @@
 #include <unistd.h>
 
 #include "core/mem.h"
+#include "tests/unit/clock.h"
+#include "tests/unit/name_server.h"
 #include "tests/unit/test.h"
 
 /* ---- a worker that is only a mailbox ---- */
@@ -40,185 +41,6 @@ static void mailbox_run(void)
     }
 }
 
-/* ---- a name server on loopback ---- */
-
-enum { TYPE_A = 1, TYPE_AAAA = 28, TYPE_SRV = 33, SERVFAIL = 2, NXDOMAIN = 3, REFUSED = 5 };
-
-static const struct zone_row {
-    const char *name;
-    int code;       /* -1: says nothing, -2: says nonsense */
-    int fours;      /* A records: 192.0.2.1 … */
-    int sixes;      /* AAAA records: 2001:db8::1 … */
-    uint32_t ttl_s; /* of the first; each further one lives a second less */
-    int hosts;      /* SRV records: 1 10 8001 H1.test …; the host of a negative one is the root */
-} zone[] = {
-    {"_web._tcp.test", 0,        0,  0, 50,  3 },
-    {"_no._tcp.test",  0,        0,  0, 50,  -1},
-    {"_all._tcp.test", 0,        0,  0, 50,  40},
-    {"one.test",       0,        1,  0, 30,  0 },
-    {"six.test",       0,        0,  1, 40,  0 },
-    {"many.test",      0,        3,  2, 100, 0 },
-    {"lots.test",      0,        12, 0, 60,  0 },
-    {"empty.test",     0,        0,  0, 0,   0 },
-    {"silent.test",    -1,       0,  0, 0,   0 },
-    {"nonsense.test",  -2,       0,  0, 0,   0 },
-    {"fail.test",      SERVFAIL, 0,  0, 0,   0 },
-    {"refused.test",   REFUSED,  0,  0, 0,   0 },
-};
-
-static struct {
-    int fd;
-    uint16_t port;
-    uint32_t queries;
-} server;
-
-static char resolv_conf[] = "/tmp/resolve_test.XXXXXX";
-
-__attribute__((constructor)) static void resolv_conf_make(void)
-{
-    int fd = mkstemp(resolv_conf);
-
-    if (fd < 0)
-        abort();
-    close(fd);
-}
-
-__attribute__((destructor)) static void resolv_conf_remove(void)
-{
-    unlink(resolv_conf);
-}
-
-/* A new file each time, as the tools do that keep resolv.conf. */
-static bool resolv_conf_write(uint16_t port)
-{
-    char path[sizeof(resolv_conf) + 4];
-    FILE *file;
-    bool written;
-
-    snprintf(path, sizeof(path), "%s.new", resolv_conf);
-    file = fopen(path, "w");
-    written = file && fprintf(file, "nameserver 127.0.0.1:%u\n", port) > 0;
-    return file && fclose(file) == 0 && written && rename(path, resolv_conf) == 0;
-}
-
-static bool server_open(void)
-{
-    struct addr addr;
-    socklen_t length = sizeof(addr.in4);
-
-    if (addr_parse(&addr, "127.0.0.1:0"))
-        return false;
-    server.fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (server.fd < 0 || bind(server.fd, &addr.sa, addr.length) ||
-        getsockname(server.fd, &addr.sa, &length))
-        return false;
-    server.port = addr_port(&addr);
-    server.queries = 0;
-    return resolv_conf_write(server.port);
-}
-
-/* Returns the bytes of the question section, 0 when malformed; the name goes to `name`. */
-static size_t question_read(const uint8_t *packet, size_t length, char name[256], int *type)
-{
-    size_t at = 12, out = 0;
-
-    while (at < length && packet[at]) {
-        size_t label = packet[at++];
-
-        if (at + label > length || out + label + 2 > 256)
-            return 0;
-        memcpy(name + out, packet + at, label);
-        out += label;
-        name[out++] = '.';
-        at += label;
-    }
-    name[out ? out - 1 : 0] = '\0';
-    if (at + 5 > length)
-        return 0;
-    *type = packet[at + 1] << 8 | packet[at + 2];
-    return at + 5 - 12;
-}
-
-static size_t answer_add(uint8_t *to, int type, uint32_t ttl_s, int number)
-{
-    static const uint8_t four[4] = {192, 0, 2, 0}, six[16] = {0x20, 0x01, 0x0d, 0xb8};
-    size_t size = type == TYPE_A ? 4 : 16;
-    const uint8_t head[12] = {0xc0, 12, 0, (uint8_t)type,  0, 1,
-                              0,    0,  0, (uint8_t)ttl_s, 0, (uint8_t)size};
-
-    memcpy(to, head, sizeof(head));
-    memcpy(to + 12, type == TYPE_A ? four : six, size);
-    to[12 + size - 1] = (uint8_t)number;
-    return 12 + size;
-}
-
-static size_t srv_add(uint8_t *to, uint32_t ttl_s, int number)
-{
-    uint8_t record[64] = {0xc0, 12,
-                          0,    TYPE_SRV,
-                          0,    1,
-                          0,    0,
-                          0,    (uint8_t)ttl_s,
-                          0,    0,
-                          0,    (uint8_t)number,
-                          0,    (uint8_t)(10 * number),
-                          0x1f, (uint8_t)(0x40 + number)};
-    size_t length = 18;
-
-    if (number > 0)
-        length += (size_t)snprintf((char *)record + length, 20, "%cH%02d%ctest", 3, number, 4) + 1;
-    else
-        length++;
-    record[11] = (uint8_t)(length - 12);
-    memcpy(to, record, length);
-    return length;
-}
-
-static size_t server_answer(uint8_t packet[4096], size_t question, int type,
-                            const struct zone_row *row)
-{
-    int count = !row ? 0 : type == TYPE_A ? row->fours : type == TYPE_AAAA ? row->sixes : 0;
-    int hosts = row && type == TYPE_SRV ? row->hosts : 0;
-    uint32_t ttl_s = row ? row->ttl_s : 0;
-    size_t length = 12 + question;
-
-    packet[2] = 0x81;
-    packet[3] = (uint8_t)(0x80 | (row ? row->code : NXDOMAIN));
-    memset(packet + 6, 0, 6); /* no additional section, so no EDNS */
-    packet[7] = (uint8_t)count;
-    for (int i = 0; i < count; i++)
-        length += answer_add(packet + length, type, ttl_s - (uint32_t)i, i + 1);
-    packet[7] = (uint8_t)(packet[7] + abs(hosts));
-    for (int i = 0; i < abs(hosts); i++)
-        length += srv_add(packet + length, ttl_s - (uint32_t)i, hosts < 0 ? -1 : i + 1);
-    return length;
-}
-
-static void server_serve(void)
-{
-    struct sockaddr_in peer;
-    socklen_t peer_length = sizeof(peer);
-    uint8_t packet[4096];
-    char name[256];
-    int type = 0;
-    ssize_t length = recvfrom(server.fd, packet, 512, 0, (struct sockaddr *)&peer, &peer_length);
-    size_t question = length > 12 ? question_read(packet, (size_t)length, name, &type) : 0;
-    const struct zone_row *row = NULL;
-    size_t answer;
-
-    if (!question)
-        return;
-    server.queries++;
-    for (size_t i = 0; i < ARRAY_COUNT(zone); i++) {
-        if (strcasecmp(zone[i].name, name) == 0)
-            row = &zone[i];
-    }
-    if (row && row->code == -1)
-        return;
-    answer = row && row->code == -2 ? 5 : server_answer(packet, question, type, row);
-    sendto(server.fd, packet, answer, 0, (struct sockaddr *)&peer, peer_length);
-}
-
 /* ---- asking ---- */
 
 static struct resolver *resolver;
@@ -234,7 +56,7 @@ static bool begin(const struct resolver_options *more)
     struct resolver_options options = more ? *more : (struct resolver_options){0};
     int error;
 
-    if (!server_open())
+    if (!name_server_open())
         return false;
     options.resolv_conf = resolv_conf;
     if (!options.hosts_file)
@@ -248,7 +70,7 @@ static void end(void)
 {
     resolver_close(&resolver);
     mailbox_run();
-    close(server.fd);
+    name_server_close();
 }
 
 static void ask_srv(struct resolve_request *request, const char *name)
@@ -272,9 +94,9 @@ static void turn(void)
     int timeout_ms = 5000;
     uint32_t count = resolver_poll(resolver, fds, RESOLVER_FDS, &timeout_ms);
 
-    fds[count] = (struct pollfd){.fd = server.fd, .events = POLLIN};
+    fds[count] = (struct pollfd){.fd = name_server.fd, .events = POLLIN};
     if (poll(fds, count + 1, timeout_ms) > 0 && fds[count].revents)
-        server_serve();
+        name_server_serve();
     resolver_ready(resolver, fds, count);
     mailbox_run();
 }
@@ -296,14 +118,6 @@ static bool has_addr(const struct resolve_request *request, const char *text)
             return true;
     }
     return false;
-}
-
-static uint64_t monotonic_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 TEST(a_name_is_answered_with_its_address_port_and_ttl)
@@ -389,7 +203,7 @@ TEST(a_silent_server_is_etimedout_at_the_limit_and_not_before_a_second_try)
     wait_for(1);
     check(request.error == -ETIMEDOUT && request.count == 0);
     check(monotonic_ms() - began >= 250 && monotonic_ms() - began < 2000);
-    check(server.queries > 2); /* A and AAAA, each again */
+    check(name_server.queries > 2); /* A and AAAA, each again */
     end();
 }
 
@@ -428,7 +242,7 @@ TEST(a_numeric_host_is_answered_without_a_query_by_mail)
     ask(&six, "2001:db8::7");
     check(answered == 0);
     mailbox_run();
-    check(answered == 2 && server.queries == 0);
+    check(answered == 2 && name_server.queries == 0);
     check(four.error == 0 && has_addr(&four, "192.0.2.7:443") && four.ttl_s == UINT32_MAX);
     check(six.error == 0 && has_addr(&six, "[2001:db8::7]:443"));
     end();
@@ -444,7 +258,7 @@ TEST(names_in_the_hosts_file_are_answered_without_a_query)
     check(begin(&(struct resolver_options){.hosts_file = path}));
     ask(&request, "origin.internal");
     wait_for(1);
-    check(request.error == 0 && has_addr(&request, "192.0.2.99:443") && server.queries == 0);
+    check(request.error == 0 && has_addr(&request, "192.0.2.99:443") && name_server.queries == 0);
     check(request.ttl_s == 0);
     end();
     close(fd);
@@ -522,11 +336,11 @@ TEST(an_answer_is_kept_for_a_moment_only)
     check(begin(NULL));
     ask(&request, "one.test.");
     wait_for(1);
-    queries = server.queries;
+    queries = name_server.queries;
     nanosleep(&pause, NULL); /* c-ares has no other clock */
     ask(&request, "one.test.");
     wait_for(2);
-    check(request.error == 0 && server.queries > queries);
+    check(request.error == 0 && name_server.queries > queries);
     end();
 }
 
@@ -542,7 +356,7 @@ TEST(closing_answers_what_is_open)
     check(!resolver);
     mailbox_run();
     check(answered == 2 && asked.error == -EAGAIN && started.error == -EAGAIN);
-    close(server.fd);
+    name_server_close();
 }
 
 TEST(an_idle_resolver_asks_for_no_wake_up)
@@ -562,14 +376,14 @@ TEST(a_changed_resolv_conf_leads_to_the_new_server)
     check(begin(NULL));
     ask(&request, "one.test");
     wait_for(1);
-    check(request.error == 0 && server.queries > 0);
-    close(server.fd);
-    check(server_open()); /* writes the file anew */
+    check(request.error == 0 && name_server.queries > 0);
+    name_server_close();
+    check(name_server_open()); /* writes the file anew */
     do { /* it is read in the background: the first may still go to the old server */
         ask(&request, "six.test");
         wait_for(answered + 1);
     } while (request.error);
-    check(request.count == 1 && server.queries > 0);
+    check(request.count == 1 && name_server.queries > 0);
     end();
 }
 
@@ -616,7 +430,7 @@ TEST(any_single_failed_allocation_is_an_answer_or_a_refusal_to_open)
             check(request.error == 0 ? request.count == 1 : request.count == 0);
             end();
         } else {
-            close(server.fd);
+            name_server_close();
         }
         failed = mem_failed();
         mem_fail_at(0);

@@ -36,54 +36,82 @@ static void probe_init(struct probe *probe)
     op_init(&probe->op, probe_done);
 }
 
-BOTH(a_receive_hands_over_the_chunk_that_was_filled)
-{
+/* One op, at one end of a connection. */
+struct line {
     struct real_worker real;
     struct probe probe;
-    int ours, theirs;
+    int ours, theirs; /* -1 once closed */
+};
 
-    check(real_worker_open(&real, without));
-    loopback_pair(&ours, &theirs);
-    probe_init(&probe);
-    ring_recv(real.worker.ring, &probe.op, ours, &real.worker.tcp_group);
-    turn_some(&real);
-    check(probe.count == 0 && probe.op.busy);
-    check(write(theirs, "hello", 5) == 5);
-    check(turn_until(&real, probe.finals == 1));
-    check(probe.result.res == 5 && memcmp(probe.result.chunk->data, "hello", 5) == 0);
-    check(real.worker.tcp_group.published == real.worker.tcp_group.count);
-    check(!probe.op.busy);
-    chunk_drop(probe.result.chunk);
-    close(theirs);
-    ring_recv(real.worker.ring, &probe.op, ours, &real.worker.tcp_group);
-    check(turn_until(&real, probe.finals == 2));
-    check(probe.result.res == 0 && !probe.result.chunk);
-    close(ours);
-    worker_release(&real.worker);
+static const struct pool_limits roomy = {
+    {1024, 1024, 64}
+};
+
+static bool line_open(struct line *line, const char *without, struct pool_limits limits)
+{
+    if (!real_worker_open_with(&line->real, without, limits))
+        return false;
+    loopback_pair(&line->ours, &line->theirs);
+    probe_init(&line->probe);
+    return true;
+}
+
+static void line_receive(struct line *line)
+{
+    ring_recv(line->real.worker.ring, &line->probe.op, line->ours, &line->real.worker.tcp_group);
+}
+
+static void line_hang_up(struct line *line)
+{
+    close(line->theirs);
+    line->theirs = -1;
+}
+
+static void line_close(struct line *line)
+{
+    if (line->theirs >= 0)
+        close(line->theirs);
+    close(line->ours);
+    worker_release(&line->real.worker);
+}
+
+BOTH(a_receive_hands_over_the_chunk_that_was_filled)
+{
+    struct line line;
+
+    check(line_open(&line, without, roomy));
+    line_receive(&line);
+    turn_some(&line.real);
+    check(line.probe.count == 0 && line.probe.op.busy);
+    check(write(line.theirs, "hello", 5) == 5);
+    check(turn_until(&line.real, line.probe.finals == 1));
+    check(line.probe.result.res == 5 && memcmp(line.probe.result.chunk->data, "hello", 5) == 0);
+    check(line.real.worker.tcp_group.published == line.real.worker.tcp_group.count);
+    check(!line.probe.op.busy);
+    chunk_drop(line.probe.result.chunk);
+    line_hang_up(&line);
+    line_receive(&line);
+    check(turn_until(&line.real, line.probe.finals == 2));
+    check(line.probe.result.res == 0 && !line.probe.result.chunk);
+    line_close(&line);
 }
 
 BOTH(a_receive_says_when_more_waits)
 {
-    struct real_worker real;
     static char bytes[20000];
-    struct probe probe;
-    int ours, theirs;
+    struct line line;
 
-    check(real_worker_open(&real, without));
-    loopback_pair(&ours, &theirs);
-    check(write(theirs, bytes, sizeof(bytes)) == sizeof(bytes));
-    probe_init(&probe);
-    ring_recv(real.worker.ring, &probe.op, ours, &real.worker.tcp_group);
-    check(turn_until(&real, probe.finals == 1));
-    check(probe.result.more_waits && !probe.op.drained);
-    chunk_drop(probe.result.chunk);
-    ring_recv(real.worker.ring, &probe.op, ours, &real.worker.tcp_group);
-    check(turn_until(&real, probe.finals == 2));
-    check(!probe.result.more_waits && probe.op.drained);
-    chunk_drop(probe.result.chunk);
-    close(theirs);
-    close(ours);
-    worker_release(&real.worker);
+    check(line_open(&line, without, roomy));
+    check(write(line.theirs, bytes, sizeof(bytes)) == sizeof(bytes));
+    line_receive(&line);
+    check(turn_until(&line.real, line.probe.finals == 1));
+    check(line.probe.result.more_waits && !line.probe.op.drained);
+    chunk_drop(line.probe.result.chunk);
+    line_receive(&line);
+    check(turn_until(&line.real, line.probe.finals == 2));
+    check(!line.probe.result.more_waits && line.probe.op.drained);
+    chunk_drop(line.probe.result.chunk);
+    line_close(&line);
 }
 
 BOTH(a_receive_now_from_a_dry_socket_ends_at_once)
@@ -91,19 +119,30 @@ BOTH(a_receive_now_from_a_dry_socket_ends_at_once)
     char byte;
     struct iovec iov = {&byte, 1};
     struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
-    struct real_worker real;
-    struct probe probe;
-    int ours, theirs;
+    struct line line;
 
-    check(real_worker_open(&real, without));
-    loopback_pair(&ours, &theirs);
-    probe_init(&probe);
-    ring_recv_now(real.worker.ring, &probe.op, ours, &message);
-    check(turn_until(&real, probe.finals == 1));
-    check(probe.result.res == -EAGAIN);
-    close(theirs);
-    close(ours);
-    worker_release(&real.worker);
+    check(line_open(&line, without, roomy));
+    ring_recv_now(line.real.worker.ring, &line.probe.op, line.ours, &message);
+    check(turn_until(&line.real, line.probe.finals == 1));
+    check(line.probe.result.res == -EAGAIN);
+    line_close(&line);
+}
+
+static void poll_all(struct real_worker *real, struct probe *probes, int count, int event)
+{
+    for (int i = 0; i < count; i++) {
+        probe_init(&probes[i]);
+        ring_poll(real->worker.ring, &probes[i].op, event, POLLIN);
+    }
+}
+
+static int all_finals(const struct probe *probes, int count)
+{
+    int finals = 0;
+
+    for (int i = 0; i < count; i++)
+        finals += probes[i].finals;
+    return finals;
 }
 
 BOTH(more_requests_than_the_queue_holds_all_complete_and_at_most_256_a_turn)
@@ -114,17 +153,12 @@ BOTH(more_requests_than_the_queue_holds_all_complete_and_at_most_256_a_turn)
     struct real_worker real;
 
     check(probes && real_worker_open(&real, without));
-    for (int i = 0; i < COUNT; i++) {
-        probe_init(&probes[i]);
-        ring_poll(real.worker.ring, &probes[i].op, event, POLLIN);
-    }
+    poll_all(&real, probes, COUNT, event);
     for (int turn = 0; done < COUNT && turn < 100; turn++) {
         int before = done;
 
         check(ring_turn(real.worker.ring, 0) == 0);
-        done = 0;
-        for (int i = 0; i < COUNT; i++)
-            done += probes[i].finals;
+        done = all_finals(probes, COUNT);
         check(done - before <= 256);
     }
     check(done == COUNT);
@@ -137,18 +171,13 @@ BOTH(completions_that_overflow_the_queue_are_counted_and_none_is_lost)
 {
     enum { COUNT = 20000 };
     struct probe *probes = mem_new(COUNT * sizeof(*probes));
-    int event = eventfd(1, EFD_CLOEXEC), finals = 0;
+    int event = eventfd(1, EFD_CLOEXEC);
     struct real_worker real;
 
     check(probes && real_worker_open(&real, without));
-    for (int i = 0; i < COUNT; i++) {
-        probe_init(&probes[i]);
-        ring_poll(real.worker.ring, &probes[i].op, event, POLLIN);
-    }
+    poll_all(&real, probes, COUNT, event);
     check(turn_until(&real, ring_busy(real.worker.ring) == 1));
-    for (int i = 0; i < COUNT; i++)
-        finals += probes[i].finals;
-    check(finals == COUNT && ring_stats(real.worker.ring)->overflows > 0);
+    check(all_finals(probes, COUNT) == COUNT && ring_stats(real.worker.ring)->overflows > 0);
     close(event);
     worker_release(&real.worker);
     mem_free(probes);
@@ -162,10 +191,7 @@ BOTH(a_cancelled_op_stays_busy_until_its_one_final_completion)
     struct real_worker real;
 
     check(probes && real_worker_open(&real, without));
-    for (int i = 0; i < COUNT; i++) {
-        probe_init(&probes[i]);
-        ring_poll(real.worker.ring, &probes[i].op, event, POLLIN);
-    }
+    poll_all(&real, probes, COUNT, event);
     turn_some(&real);
     for (int i = 0; i < COUNT; i++) {
         ring_cancel(real.worker.ring, &probes[i].op);
@@ -182,20 +208,14 @@ BOTH(a_cancelled_op_stays_busy_until_its_one_final_completion)
 
 BOTH(an_op_cancelled_in_the_turn_that_started_it_ends)
 {
-    struct real_worker real;
-    struct probe probe;
-    int ours, theirs;
+    struct line line;
 
-    check(real_worker_open(&real, without));
-    loopback_pair(&ours, &theirs);
-    probe_init(&probe);
-    ring_recv(real.worker.ring, &probe.op, ours, &real.worker.tcp_group);
-    ring_cancel(real.worker.ring, &probe.op);
-    check(turn_until(&real, probe.finals == 1));
-    check(probe.result.res == -ECANCELED);
-    close(theirs);
-    close(ours);
-    worker_release(&real.worker);
+    check(line_open(&line, without, roomy));
+    line_receive(&line);
+    ring_cancel(line.real.worker.ring, &line.probe.op);
+    check(turn_until(&line.real, line.probe.finals == 1));
+    check(line.probe.result.res == -ECANCELED);
+    line_close(&line);
 }
 
 BOTH(a_dry_group_resumes_its_receivers_when_chunks_come_back)
@@ -203,40 +223,35 @@ BOTH(a_dry_group_resumes_its_receivers_when_chunks_come_back)
     struct pool_limits limits = {
         {4, 70, 16}
     };
-    struct real_worker real;
     struct chunk *held[70];
-    struct probe probe;
-    int ours, theirs, count = 0;
+    struct line line;
+    int count = 0;
 
-    check(real_worker_open_with(&real, without, limits));
-    loopback_pair(&ours, &theirs);
-    probe_init(&probe);
-    while (count < 70 && real.worker.tcp_group.published) {
-        check(write(theirs, "x", 1) == 1);
-        ring_recv(real.worker.ring, &probe.op, ours, &real.worker.tcp_group);
-        check(turn_until(&real, !probe.op.busy));
-        held[count++] = probe.result.chunk;
+    check(line_open(&line, without, limits));
+    while (count < 70 && line.real.worker.tcp_group.published) {
+        check(write(line.theirs, "x", 1) == 1);
+        line_receive(&line);
+        check(turn_until(&line.real, !line.probe.op.busy));
+        held[count++] = line.probe.result.chunk;
     }
     check(count == 70);
-    check(write(theirs, "y", 1) == 1);
-    ring_recv(real.worker.ring, &probe.op, ours, &real.worker.tcp_group);
-    check(turn_until(&real, !probe.op.busy));
-    check(probe.result.res == -ENOBUFS && ring_stats(real.worker.ring)->dry == 1);
-    ring_wait_for_chunks(real.worker.ring, &probe.op);
-    turn_some(&real);
-    check(probe.op.busy);
+    check(write(line.theirs, "y", 1) == 1);
+    line_receive(&line);
+    check(turn_until(&line.real, !line.probe.op.busy));
+    check(line.probe.result.res == -ENOBUFS && ring_stats(line.real.worker.ring)->dry == 1);
+    ring_wait_for_chunks(line.real.worker.ring, &line.probe.op);
+    turn_some(&line.real);
+    check(line.probe.op.busy);
     chunk_drop(held[--count]);
-    check(turn_until(&real, !probe.op.busy));
-    check(probe.result.res == -EAGAIN && probe.result.final);
-    ring_recv(real.worker.ring, &probe.op, ours, &real.worker.tcp_group);
-    check(turn_until(&real, !probe.op.busy));
-    check(probe.result.res == 1 && probe.result.chunk->data[0] == 'y');
-    held[count++] = probe.result.chunk;
+    check(turn_until(&line.real, !line.probe.op.busy));
+    check(line.probe.result.res == -EAGAIN && line.probe.result.final);
+    line_receive(&line);
+    check(turn_until(&line.real, !line.probe.op.busy));
+    check(line.probe.result.res == 1 && line.probe.result.chunk->data[0] == 'y');
+    held[count++] = line.probe.result.chunk;
     while (count)
         chunk_drop(held[--count]);
-    close(theirs);
-    close(ours);
-    worker_release(&real.worker);
+    line_close(&line);
 }
 
 BOTH(an_op_that_waits_for_chunks_can_be_cancelled)
@@ -244,48 +259,37 @@ BOTH(an_op_that_waits_for_chunks_can_be_cancelled)
     struct pool_limits limits = {
         {4, 0, 16}
     };
-    struct real_worker real;
-    struct probe probe;
-    int ours, theirs;
+    struct line line;
 
-    check(real_worker_open_with(&real, without, limits));
-    loopback_pair(&ours, &theirs);
-    check(write(theirs, "x", 1) == 1);
-    probe_init(&probe);
-    ring_recv(real.worker.ring, &probe.op, ours, &real.worker.tcp_group);
-    check(turn_until(&real, !probe.op.busy));
-    check(probe.result.res == -ENOBUFS);
-    ring_wait_for_chunks(real.worker.ring, &probe.op);
-    ring_cancel(real.worker.ring, &probe.op);
-    check(probe.op.busy && probe.finals == 1);
-    check(turn_until(&real, !probe.op.busy));
-    check(probe.result.res == -ECANCELED && probe.finals == 2);
-    close(theirs);
-    close(ours);
-    worker_release(&real.worker);
+    check(line_open(&line, without, limits));
+    check(write(line.theirs, "x", 1) == 1);
+    line_receive(&line);
+    check(turn_until(&line.real, !line.probe.op.busy));
+    check(line.probe.result.res == -ENOBUFS);
+    ring_wait_for_chunks(line.real.worker.ring, &line.probe.op);
+    ring_cancel(line.real.worker.ring, &line.probe.op);
+    check(line.probe.op.busy && line.probe.finals == 1);
+    check(turn_until(&line.real, !line.probe.op.busy));
+    check(line.probe.result.res == -ECANCELED && line.probe.finals == 2);
+    line_close(&line);
 }
 
 BOTH(a_poll_for_errors_sleeps_through_a_half_close_and_wakes_for_a_reset)
 {
-    struct real_worker real;
-    struct probe probe;
-    int ours, theirs;
+    struct line line;
 
-    check(real_worker_open(&real, without));
-    loopback_pair(&ours, &theirs);
-    probe_init(&probe);
-    check(shutdown(theirs, SHUT_WR) == 0);
-    ring_poll(real.worker.ring, &probe.op, ours, 0);
-    turn_some(&real);
-    check(probe.count == 0 && probe.op.busy);
-    sock_reset_on_close(&os_linux, theirs);
-    close(theirs);
-    check(turn_until(&real, probe.count > 0));
-    check(probe.result.res & (POLLERR | POLLHUP));
-    ring_cancel(real.worker.ring, &probe.op);
-    check(turn_until(&real, !probe.op.busy));
-    close(ours);
-    worker_release(&real.worker);
+    check(line_open(&line, without, roomy));
+    check(shutdown(line.theirs, SHUT_WR) == 0);
+    ring_poll(line.real.worker.ring, &line.probe.op, line.ours, 0);
+    turn_some(&line.real);
+    check(line.probe.count == 0 && line.probe.op.busy);
+    sock_reset_on_close(&os_linux, line.theirs);
+    line_hang_up(&line);
+    check(turn_until(&line.real, line.probe.count > 0));
+    check(line.probe.result.res & (POLLERR | POLLHUP));
+    ring_cancel(line.real.worker.ring, &line.probe.op);
+    check(turn_until(&line.real, !line.probe.op.busy));
+    line_close(&line);
 }
 
 BOTH(an_accept_without_descriptors_surfaces_as_an_error)

@@ -1,9 +1,9 @@
 #include "relay/settings.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "tests/unit/settings_text.h"
 #include "tests/unit/test.h"
 
 #define BASE                                                                                       \
@@ -11,25 +11,11 @@
     "[listener web]\nbind = 127.0.0.1:80\nbackend = b\n"                                           \
     "[backend b]\nserver = 127.0.0.1:81\n"
 
-static struct settings *settings_of(const char *text)
-{
-    char *said = NULL;
-    size_t length = 0;
-    FILE *errors = open_memstream(&said, &length);
-    struct settings *settings = settings_parse("f.ini", text, strlen(text), errors);
-
-    fclose(errors);
-    if (!settings)
-        printf("%s", said);
-    free(said);
-    return settings;
-}
-
 /* "SECTION NAME option", or "" where no restart is needed. */
 static const char *difference_of(const char *before, const char *after)
 {
     static char text[256];
-    struct settings *old_settings = settings_of(before), *new_settings = settings_of(after);
+    struct settings *old_settings = parse(before), *new_settings = parse(after);
     struct settings_difference difference;
 
     *text = 0;

@@ -7,6 +7,7 @@
 #include "core/mem.h"
 #include "core/tcp_end.h"
 #include "tests/unit/real_worker.h"
+#include "tests/unit/way.h"
 
 /* A user and a service, each with a socket of the test's own, and the relay between them. */
 struct scene {
@@ -17,13 +18,6 @@ struct scene {
     int client; /* the relay's end of the user's connection */
     int done;
     enum reason reason;
-};
-
-/* Bytes on their way from one socket to another: each is a function of its place. */
-struct way {
-    int from, to;
-    uint64_t size, sent, got;
-    bool wrong, ended;
 };
 
 static void scene_done(struct pump *pump, enum reason reason)
@@ -81,35 +75,6 @@ static bool scene_close(struct scene *scene)
     ended &= counted(scene, COUNTER_SPLICES_ENTERED) == counted(scene, COUNTER_SPLICES_LEFT);
     worker_release(&scene->real.worker);
     return ended;
-}
-
-static uint8_t pattern(uint64_t offset)
-{
-    return (uint8_t)((offset * 2654435761u) >> 13);
-}
-
-static void way_send(struct way *way, size_t most)
-{
-    static uint8_t bytes[256 << 10];
-    size_t length = way->size - way->sent < most ? way->size - way->sent : most;
-    ssize_t put;
-
-    length = length < sizeof(bytes) ? length : sizeof(bytes);
-    for (size_t i = 0; i < length; i++)
-        bytes[i] = pattern(way->sent + i);
-    put = length ? send(way->from, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL) : 0;
-    way->sent += put > 0 ? (uint64_t)put : 0;
-}
-
-static void way_receive(struct way *way)
-{
-    static uint8_t bytes[256 << 10];
-    ssize_t got = recv(way->to, bytes, sizeof(bytes), MSG_DONTWAIT);
-
-    way->ended |= got == 0;
-    for (ssize_t i = 0; i < got; i++)
-        way->wrong |= bytes[i] != pattern(way->got + (uint64_t)i);
-    way->got += got > 0 ? (uint64_t)got : 0;
 }
 
 /* One turn; at most `most` bytes enter. */

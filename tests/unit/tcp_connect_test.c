@@ -1,0 +1,109 @@
+#include <errno.h>
+
+#include "core/tcp_end.h"
+#include "tests/unit/tcp_scene.h"
+
+struct attempt {
+    struct tcp_connect connect;
+    struct stream *stream;
+    enum reason reason;
+    int count;
+};
+
+static void attempt_done(struct tcp_connect *connect, struct stream *stream, enum reason reason)
+{
+    struct attempt *attempt = container_of(connect, struct attempt, connect);
+
+    attempt->stream = stream;
+    attempt->reason = reason;
+    attempt->count++;
+}
+
+static const struct tcp_options cubic = {.congestion = "cubic", .keepalive_s = 60};
+
+BOTH(a_connection_is_made_and_is_a_stream)
+{
+    struct real_worker real;
+    struct attempt attempt = {0};
+    struct owner owner;
+    struct addr addr;
+    int server;
+
+    check(real_worker_open(&real, without));
+    server = loopback_listen(&addr);
+    tcp_connect_start(&attempt.connect, &real.worker, &addr, &cubic, 1000000000, attempt_done);
+    check(attempt.count == 0);
+    check(turn_until(&real, attempt.count));
+    check(attempt.reason == REASON_DONE && attempt.stream);
+    owner_take(&owner, attempt.stream);
+    close(server); /* resets what it had not accepted */
+    check(turn_until(&real, owner.closed));
+    check(owner.reason == REASON_RESET);
+    worker_release(&real.worker);
+}
+
+BOTH(a_refused_connection_says_so)
+{
+    struct real_worker real;
+    struct attempt attempt = {0};
+    struct addr addr;
+
+    check(real_worker_open(&real, without));
+    close(loopback_listen(&addr));
+    tcp_connect_start(&attempt.connect, &real.worker, &addr, &cubic, 1000000000, attempt_done);
+    check(turn_until(&real, attempt.count));
+    check(attempt.reason == REASON_REFUSED && !attempt.stream && attempt.count == 1);
+    worker_release(&real.worker);
+}
+
+/* A listening socket whose queue is full answers nothing. */
+static int silent_listen(struct addr *addr, int fillers[3])
+{
+    struct addr any = loopback_addr();
+    int fd = sock_tcp_listen(&os_linux, &any, 0);
+
+    must(fd >= 0 && os_linux.local_addr(&os_linux, fd, addr) == 0);
+    for (int i = 0; i < 3; i++) {
+        fillers[i] = sock_tcp(&os_linux, AF_INET);
+        must(connect(fillers[i], &addr->sa, addr->length) == 0 || errno == EINPROGRESS);
+    }
+    return fd;
+}
+
+BOTH(a_silent_peer_times_the_connection_out_and_stop_abandons_it)
+{
+    struct real_worker real;
+    struct attempt attempt = {0}, stopped = {0};
+    struct addr addr;
+    int server, fillers[3];
+
+    check(real_worker_open(&real, without));
+    server = silent_listen(&addr, fillers);
+    tcp_connect_start(&attempt.connect, &real.worker, &addr, &cubic, 30000000, attempt_done);
+    tcp_connect_start(&stopped.connect, &real.worker, &addr, &cubic, 1000000000, attempt_done);
+    turn_some(&real);
+    tcp_connect_stop(&stopped.connect);
+    check(stopped.count == 0);
+    check(turn_until(&real, attempt.count && stopped.count));
+    check(attempt.reason == REASON_CONNECT_TIMEOUT && !attempt.stream && attempt.count == 1);
+    check(stopped.reason == REASON_ABANDONED && !stopped.stream && stopped.count == 1);
+    for (int i = 0; i < 3; i++)
+        close(fillers[i]);
+    close(server);
+    worker_release(&real.worker);
+}
+
+BOTH(an_address_that_no_socket_can_be_made_for_fails_later_not_inside)
+{
+    struct real_worker real;
+    struct attempt attempt = {0};
+    struct addr addr = loopback_addr();
+
+    check(real_worker_open(&real, without));
+    addr.sa.sa_family = AF_UNIX + 1000;
+    tcp_connect_start(&attempt.connect, &real.worker, &addr, &cubic, 1000000000, attempt_done);
+    check(attempt.count == 0);
+    check(turn_until(&real, attempt.count));
+    check(!attempt.stream && attempt.reason == REASON_SYSTEM);
+    worker_release(&real.worker);
+}
