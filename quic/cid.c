@@ -228,7 +228,7 @@ int cid_set_add(struct cid_set *set, const uint8_t *id, size_t length)
 void cid_set_remove(struct cid_set *set, const uint8_t *id, size_t length)
 {
     for (uint32_t i = 0; i < set->count; i++) {
-        if (set->items[i].length != length || memcmp(set->items[i].id, id, length))
+        if (set->items[i].length != length || memcmp(set->items[i].id, id, length) != 0)
             continue;
         cid_table_remove(set->table, id, length, set->owner);
         set->items[i] = set->items[--set->count];
