@@ -38,9 +38,10 @@ static bool stray_send(struct batch *batch, ngtcp2_ssize length, const struct st
     return true;
 }
 
-static bool endpoint_may_answer(struct quic_endpoint *endpoint)
+static bool endpoint_may_answer(struct quic_endpoint *endpoint, enum answer kind)
 {
-    return bucket_take(&endpoint->resets, RESET_RATE, RESET_BURST, endpoint->worker->now_ns);
+    return bucket_take(&endpoint->answers[kind], ANSWER_RATE, ANSWER_BURST,
+                       endpoint->worker->now_ns);
 }
 
 void endpoint_negotiate_version(struct quic_endpoint *endpoint, const struct stray *stray)
@@ -50,7 +51,7 @@ void endpoint_negotiate_version(struct quic_endpoint *endpoint, const struct str
     uint8_t unused;
     ngtcp2_ssize length;
 
-    if (!endpoint_may_answer(endpoint))
+    if (!endpoint_may_answer(endpoint, ANSWER_VERSIONS))
         return;
     batch = stray_answer(endpoint, stray);
     if (!batch)
@@ -90,7 +91,7 @@ void endpoint_reset_unknown(struct quic_endpoint *endpoint, const struct stray *
         endpoint_count(endpoint, COUNTER_PACKETS_INVALID);
         return;
     }
-    if (!endpoint_may_answer(endpoint)) {
+    if (!endpoint_may_answer(endpoint, ANSWER_RESET)) {
         endpoint_count(endpoint, COUNTER_LIMIT_STATELESS_RESETS);
         return;
     }
@@ -137,7 +138,7 @@ static void newcomer_refuse(struct quic_endpoint *endpoint, const struct newcome
     struct batch *batch;
 
     endpoint_count(endpoint, COUNTER_LIMIT_HANDSHAKES);
-    if (!endpoint_may_answer(endpoint))
+    if (!endpoint_may_answer(endpoint, ANSWER_REFUSAL))
         return;
     batch = stray_answer(endpoint, newcomer->stray);
     if (batch)

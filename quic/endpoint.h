@@ -27,9 +27,11 @@ enum {
     HALF_OPEN_TIME_MS = 2000, /* else that one is refused */
     HANDSHAKE_RATE = 200,     /* a second and source prefix */
     HANDSHAKE_BURST = 1000,
-    RESET_RATE = 100, /* stateless resets and version negotiations, a second */
-    RESET_BURST = 100
+    ANSWER_RATE = 100, /* of each kind, a second */
+    ANSWER_BURST = 100
 };
+/* What strangers are told; each kind has its own allowance, so that none keeps another unsaid. */
+enum answer { ANSWER_RESET, ANSWER_VERSIONS, ANSWER_REFUSAL, ANSWER_KINDS };
 
 struct quic_endpoint {
     /* Set at birth. */
@@ -51,7 +53,7 @@ struct quic_endpoint {
     uint32_t grave_count;
     uint32_t half_open; /* in `handshaking` */
     bool refusing;
-    struct bucket resets;
+    struct bucket answers[ANSWER_KINDS];
     struct prefix_limit *handshakes; /* servers */
     /* The end. */
     bool stopping;

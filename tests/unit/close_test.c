@@ -1,8 +1,9 @@
 /* The last words of a connection. */
+#include "quic/endpoint.h"
 #include "tests/unit/quic_scene.h"
 #include "tests/unit/test.h"
 
-enum { LARGE_MOST = 64 };
+enum { LARGE_MOST = 64, PEAK = 500, KEPT_MAX = 250, TRIMS = 10 };
 
 TEST(a_close_is_said_where_no_batch_can_be_had)
 {
@@ -21,5 +22,24 @@ TEST(a_close_is_said_where_no_batch_can_be_had)
     check(!strcmp(scene.client.closing.text, "enough"));
     while (count)
         chunk_drop(taken[--count]);
+    check(scene_close(&scene));
+}
+
+TEST(what_many_closes_at_once_needed_is_given_back)
+{
+    static struct batch *taken[PEAK];
+    struct scene scene;
+
+    scene_defaults(&scene);
+    check(scene_tls_open() && real_worker_open(&scene.real, NULL) && scene_listen(&scene));
+    mem_count(true);
+    for (int i = 0; i < PEAK; i++)
+        check((taken[i] = batch_take(scene.endpoint->socket, POOL_SMALL)));
+    for (int i = 0; i < PEAK; i++)
+        batch_cancel(taken[i]);
+    for (int i = 0; i < TRIMS; i++)
+        pools_trim(scene.real.worker.pools);
+    check(mem_live() < KEPT_MAX);
+    mem_count(false);
     check(scene_close(&scene));
 }
