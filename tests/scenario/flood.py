@@ -294,6 +294,20 @@ def strangers_who_prove_their_address_do_not_take_all_handshakes(lab):
 
 
 @scenario
+def handshakes_that_fail_do_not_fill_the_log(lab):
+    lab.certs(".", "--client", "client")
+    forge = Forge(captured(lab))
+    stage, dial = tunnel_server(lab, certs=False, tunnel="handshake_timeout = 1s\nretry = always\n",
+                                listener="[admin]\nsocket = admin.sock\n")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(15)
+        for _ in range(500):
+            begin_proven(sock, host_port(dial), forge)
+    until(lambda: counters(lab)["connections_failed"] == 500, "they are given up")
+    assert 0 < stage.server.count(r" (?:info|warn) +tunnel handshake failed") < 150
+
+
+@scenario
 def half_open_handshakes_end_by_themselves(lab):
     lab.certs(".", "--client", "client")
     forge = Forge(captured(lab))
