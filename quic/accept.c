@@ -1,9 +1,10 @@
 /* What a server says to packets of no connection.  Nothing here remembers a peer, except an
- * accepted one, and nothing answers with more bytes than came. */
+ * accepted one, and nothing answers with more bytes than came; noise is not answered at all. */
 #include <ngtcp2/ngtcp2_crypto.h>
 #include <string.h>
 
 #include "quic/conn.h"
+#include "quic/initial.h"
 
 enum { RESET_MIN = 5 + NGTCP2_STATELESS_RESET_TOKENLEN, RESET_RANDOM_MAX = 24 };
 
@@ -16,7 +17,7 @@ static void endpoint_count(const struct quic_endpoint *endpoint, enum counter co
 
 struct batch *stray_answer(struct quic_endpoint *endpoint, const struct stray *stray)
 {
-    struct batch *batch = batch_take(endpoint->socket);
+    struct batch *batch = batch_take(endpoint->socket, POOL_SMALL);
 
     if (!batch)
         return NULL;
@@ -37,9 +38,10 @@ static bool stray_send(struct batch *batch, ngtcp2_ssize length, const struct st
     return true;
 }
 
-static bool endpoint_may_answer(struct quic_endpoint *endpoint)
+static bool endpoint_may_answer(struct quic_endpoint *endpoint, enum answer kind)
 {
-    return bucket_take(&endpoint->resets, RESET_RATE, RESET_BURST, endpoint->worker->now_ns);
+    return bucket_take(&endpoint->answers[kind], ANSWER_RATE, ANSWER_BURST,
+                       endpoint->worker->now_ns);
 }
 
 void endpoint_negotiate_version(struct quic_endpoint *endpoint, const struct stray *stray)
@@ -49,7 +51,7 @@ void endpoint_negotiate_version(struct quic_endpoint *endpoint, const struct str
     uint8_t unused;
     ngtcp2_ssize length;
 
-    if (!endpoint_may_answer(endpoint))
+    if (!endpoint_may_answer(endpoint, ANSWER_VERSIONS))
         return;
     batch = stray_answer(endpoint, stray);
     if (!batch)
@@ -89,7 +91,7 @@ void endpoint_reset_unknown(struct quic_endpoint *endpoint, const struct stray *
         endpoint_count(endpoint, COUNTER_PACKETS_INVALID);
         return;
     }
-    if (!endpoint_may_answer(endpoint)) {
+    if (!endpoint_may_answer(endpoint, ANSWER_RESET)) {
         endpoint_count(endpoint, COUNTER_LIMIT_STATELESS_RESETS);
         return;
     }
@@ -136,7 +138,7 @@ static void newcomer_refuse(struct quic_endpoint *endpoint, const struct newcome
     struct batch *batch;
 
     endpoint_count(endpoint, COUNTER_LIMIT_HANDSHAKES);
-    if (!endpoint_may_answer(endpoint))
+    if (!endpoint_may_answer(endpoint, ANSWER_REFUSAL))
         return;
     batch = stray_answer(endpoint, newcomer->stray);
     if (batch)
@@ -153,7 +155,8 @@ static bool newcomer_read(const struct quic_endpoint *endpoint, const struct str
     struct os *os = endpoint->worker->os;
 
     *newcomer = (struct newcomer){.stray = stray};
-    if (ngtcp2_accept(&newcomer->initial, stray->data, stray->length))
+    if (ngtcp2_accept(&newcomer->initial, stray->data, stray->length) ||
+        !initial_opens(endpoint->worker->pools, stray->data, stray->length))
         return false;
     newcomer->retry = (struct token_retry){.peer = stray->peer,
                                            .version = newcomer->initial.version,
@@ -187,6 +190,21 @@ static struct quic_connection *newcomer_admit(struct quic_endpoint *endpoint,
     return NULL;
 }
 
+/* Whoever begins handshakes and does not go on takes nobody's place for long. */
+static bool endpoint_makes_room(struct quic_endpoint *endpoint)
+{
+    struct quic_connection *oldest;
+
+    if (endpoint->half_open < HALF_OPEN_LIMIT)
+        return true;
+    oldest = container_of(endpoint->handshaking.next, struct quic_connection, link);
+    if (endpoint->worker->now_ns - oldest->born_ns < HALF_OPEN_TIME_MS * NGTCP2_MILLISECONDS)
+        return false;
+    endpoint_count(endpoint, COUNTER_LIMIT_HANDSHAKES);
+    connection_fail(oldest, NGTCP2_ERR_HANDSHAKE_TIMEOUT);
+    return true;
+}
+
 struct quic_connection *endpoint_accept(struct quic_endpoint *endpoint, const struct stray *stray)
 {
     struct newcomer newcomer;
@@ -196,7 +214,7 @@ struct quic_connection *endpoint_accept(struct quic_endpoint *endpoint, const st
         endpoint_count(endpoint, COUNTER_PACKETS_INVALID);
         return NULL;
     }
-    if (endpoint->refusing || endpoint->half_open >= HALF_OPEN_LIMIT) {
+    if (endpoint->refusing) {
         newcomer_refuse(endpoint, &newcomer);
         return NULL;
     }
@@ -208,6 +226,10 @@ struct quic_connection *endpoint_accept(struct quic_endpoint *endpoint, const st
     if (!prefix_limit_take(endpoint->handshakes, stray->peer, HANDSHAKE_RATE, HANDSHAKE_BURST,
                            endpoint->worker->now_ns)) {
         endpoint_count(endpoint, COUNTER_LIMIT_HANDSHAKES);
+        return NULL;
+    }
+    if (!endpoint_makes_room(endpoint)) {
+        newcomer_refuse(endpoint, &newcomer);
         return NULL;
     }
     return newcomer_admit(endpoint, &newcomer);

@@ -21,7 +21,7 @@ static int id_wanted(ngtcp2_conn *native, ngtcp2_cid *id, ngtcp2_stateless_reset
     must(length == CID_LENGTH);
     endpoint_make_id(endpoint, id);
     if (token_of_reset(&endpoint->keys, id, token->data) < 0 ||
-        cid_table_add(&endpoint->ids, id->data, id->datalen, connection) < 0)
+        cid_set_add(&connection->ids, id->data, id->datalen) < 0)
         return NGTCP2_ERR_CALLBACK_FAILURE;
     return 0;
 }
@@ -30,7 +30,7 @@ static int id_retired(ngtcp2_conn *native, const ngtcp2_cid *id, void *user)
 {
     struct quic_connection *connection = user;
 
-    cid_table_remove(&connection->endpoint->ids, id->data, id->datalen, connection);
+    cid_set_remove(&connection->ids, id->data, id->datalen);
     return 0;
 }
 
@@ -41,7 +41,7 @@ static int handshake_finished(ngtcp2_conn *native, void *user)
     if (connection->server) {
         const ngtcp2_cid *first = ngtcp2_conn_get_client_initial_dcid2(native);
 
-        cid_table_remove(&connection->endpoint->ids, first->data, first->datalen, connection);
+        cid_set_remove(&connection->ids, first->data, first->datalen);
     }
     connection_moved(connection, CONNECTION_READY);
     connection_wake(connection);

@@ -6,7 +6,7 @@
 #include "core/aes.h"
 #include "core/mem.h"
 
-enum { CID_BLOCK = 16, CID_TABLE_MIN = 8 };
+enum { CID_BLOCK = 16, CID_TABLE_MIN = 8, CID_SET_MIN = 4 };
 
 int cid_codec_init(struct cid_codec *codec, const uint8_t *secret, const struct cid_place *place)
 {
@@ -177,14 +177,80 @@ void cid_table_remove(struct cid_table *table, const uint8_t *id, size_t length,
     cid_table_close_hole(table, (uint32_t)(slot - table->slots));
 }
 
-void cid_table_remove_all(struct cid_table *table, const void *value)
+/* ---- sets ---- */
+
+void cid_set_init(struct cid_set *set, struct cid_table *table, void *owner)
 {
-    for (uint32_t at = 0; at < table->size;) {
-        if (table->slots[at].value == value && value) {
-            table->count--;
-            cid_table_close_hole(table, at);
-        } else {
-            at++;
-        }
+    *set = (struct cid_set){.table = table, .owner = owner};
+}
+
+static void cid_set_unlist(const struct cid_set *set)
+{
+    for (uint32_t i = 0; i < set->count; i++)
+        cid_table_remove(set->table, set->items[i].id, set->items[i].length, set->owner);
+}
+
+void cid_set_release(struct cid_set *set)
+{
+    cid_set_unlist(set);
+    mem_free(set->items);
+    cid_set_init(set, set->table, set->owner);
+}
+
+static int cid_set_grow(struct cid_set *set)
+{
+    uint32_t size = set->size ? set->size * 2 : CID_SET_MIN;
+    struct cid *items = mem_resize(set->items, size * sizeof(*items));
+
+    if (!items)
+        return -ENOMEM;
+    set->items = items;
+    set->size = size;
+    return 0;
+}
+
+int cid_set_add(struct cid_set *set, const uint8_t *id, size_t length)
+{
+    struct cid *item;
+    int rc;
+
+    if (set->count == set->size && cid_set_grow(set) < 0)
+        return -ENOMEM;
+    rc = cid_table_add(set->table, id, length, set->owner);
+    if (rc < 0)
+        return rc;
+    item = &set->items[set->count++];
+    item->length = (uint8_t)length;
+    memcpy(item->id, id, length);
+    return 0;
+}
+
+void cid_set_remove(struct cid_set *set, const uint8_t *id, size_t length)
+{
+    for (uint32_t i = 0; i < set->count; i++) {
+        if (set->items[i].length != length || memcmp(set->items[i].id, id, length) != 0)
+            continue;
+        cid_table_remove(set->table, id, length, set->owner);
+        set->items[i] = set->items[--set->count];
+        return;
     }
+}
+
+void cid_set_take(struct cid_set *set, struct cid_set *other)
+{
+    must(!set->count);
+    cid_set_unlist(other);
+    for (uint32_t i = 0; i < other->count;) {
+        struct cid *item = &other->items[i];
+
+        if (cid_table_add(set->table, item->id, item->length, set->owner) < 0)
+            *item = other->items[--other->count];
+        else
+            i++;
+    }
+    mem_free(set->items);
+    set->items = other->items;
+    set->count = other->count;
+    set->size = other->size;
+    cid_set_init(other, other->table, other->owner);
 }

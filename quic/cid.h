@@ -85,6 +85,25 @@ int cid_table_add(struct cid_table *table, const uint8_t *id, size_t length,
 void *cid_table_find(const struct cid_table *table, const uint8_t *id, size_t length);
 /* No-op when the id is not there or belongs to another value. */
 void cid_table_remove(struct cid_table *table, const uint8_t *id, size_t length, const void *value);
-void cid_table_remove_all(struct cid_table *table, const void *value);
+
+/* ---- the ids that lead to one owner, who ends at the cost of these alone ---- */
+struct cid {
+    uint8_t length;
+    uint8_t id[CID_MAX];
+};
+struct cid_set {
+    struct cid_table *table; /* borrowed until release */
+    void *owner;             /* what the table finds */
+    struct cid *items;
+    uint32_t count, size;
+};
+void cid_set_init(struct cid_set *set, struct cid_table *table, void *owner);
+void cid_set_release(struct cid_set *set); /* idempotent */
+/* 0, -ENOMEM, or -EEXIST: then nothing has changed. */
+int cid_set_add(struct cid_set *set, const uint8_t *id, size_t length) MUST_CHECK;
+void cid_set_remove(struct cid_set *set, const uint8_t *id, size_t length); /* no-op when not in */
+/* An empty set takes the ids of another, which is empty then.  An id for which the table has no
+ * memory is in neither. */
+void cid_set_take(struct cid_set *set, struct cid_set *other);
 
 #endif

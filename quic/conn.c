@@ -25,8 +25,11 @@ void connection_wake(struct quic_connection *connection)
 
 void connection_moved(struct quic_connection *connection, unsigned state)
 {
-    if (connection->server && connection->state == CONNECTION_HANDSHAKING)
+    if (connection->server && connection->state == CONNECTION_HANDSHAKING) {
         connection->endpoint->half_open--;
+        list_remove(&connection->link);
+        list_append(&connection->endpoint->connections, &connection->link);
+    }
     state_move(&states, &connection->state, state);
 }
 

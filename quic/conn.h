@@ -40,10 +40,12 @@ struct quic_connection {
     void *owner;
     struct quic_config config;
     bool server;
+    uint64_t born_ns;
     /* The libraries' side; NULL when ending. */
     ngtcp2_conn *native;
     struct handshake handshake;
     /* Changes while alive. */
+    struct cid_set ids; /* that lead here */
     uint8_t state;
     bool announced;   /* ready() was raised */
     bool ping;        /* wanted and not written yet */
@@ -60,8 +62,11 @@ struct quic_connection {
     struct path path;
     /* What it carries. */
     struct list streams; /* all */
-    struct list ready;   /* streams with something to send, round robin */
-    struct list news;    /* streams with something to tell */
+    /* Streams with something to send, round robin: before those that have sent a turn's bytes,
+     * those that have not yet; first of all bare FINs. */
+    struct list fresh, ready;
+    bool streams_first; /* in the next packet; in every other one datagrams are */
+    struct list news;   /* streams with something to tell */
     uint32_t stream_count;
     struct window_growth growth;
     struct ahead ahead;

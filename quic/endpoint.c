@@ -30,6 +30,7 @@ static struct quic_endpoint *endpoint_new(struct worker *worker, const uint8_t *
     worker->os->random(worker->os, &seed, sizeof(seed));
     endpoint->worker = worker;
     list_init(&endpoint->connections);
+    list_init(&endpoint->handshaking);
     list_init(&endpoint->graves);
     cid_table_init(&endpoint->ids, seed);
     cid_table_init(&endpoint->buried, seed);
@@ -177,7 +178,8 @@ void quic_endpoint_refuse_new(struct quic_endpoint *endpoint)
 
 void quic_endpoint_stop(struct quic_endpoint *endpoint, quic_idle_fn *idle, void *context)
 {
-    must(!endpoint->stopping && (!endpoint->server || list_empty(&endpoint->connections)));
+    must(!endpoint->stopping && !endpoint->half_open &&
+         (!endpoint->server || list_empty(&endpoint->connections)));
     graves_clear(endpoint);
     endpoint->stopping = true;
     endpoint->idle = idle;

@@ -22,13 +22,16 @@
 #include "quic/token.h"
 
 enum {
-    HALF_OPEN_MAX = 100,    /* more are asked to prove their address (Retry) */
-    HALF_OPEN_LIMIT = 1000, /* more are refused */
-    HANDSHAKE_RATE = 200,   /* a second and source prefix */
+    HALF_OPEN_MAX = 100,      /* more are asked to prove their address (Retry) */
+    HALF_OPEN_LIMIT = 1000,   /* for one more the oldest is given up, once it had its time, */
+    HALF_OPEN_TIME_MS = 2000, /* else that one is refused */
+    HANDSHAKE_RATE = 200,     /* a second and source prefix */
     HANDSHAKE_BURST = 1000,
-    RESET_RATE = 100, /* stateless resets and version negotiations, a second */
-    RESET_BURST = 100
+    ANSWER_RATE = 100, /* of each kind, a second */
+    ANSWER_BURST = 100
 };
+/* What strangers are told; each kind has its own allowance, so that none keeps another unsaid. */
+enum answer { ANSWER_RESET, ANSWER_VERSIONS, ANSWER_REFUSAL, ANSWER_KINDS };
 
 struct quic_endpoint {
     /* Set at birth. */
@@ -44,12 +47,13 @@ struct quic_endpoint {
     uint32_t sockets; /* not idle yet, replaced ones too */
     struct cid_table ids;
     struct list connections;
+    struct list handshaking; /* a server's connections before, the oldest first */
     struct cid_table buried; /* ids of graves */
     struct list graves;
     uint32_t grave_count;
-    uint32_t half_open; /* server connections before the end of their handshake */
+    uint32_t half_open; /* in `handshaking` */
     bool refusing;
-    struct bucket resets;
+    struct bucket answers[ANSWER_KINDS];
     struct prefix_limit *handshakes; /* servers */
     /* The end. */
     bool stopping;

@@ -9,7 +9,7 @@ static void grave_free(struct grave *grave)
 {
     struct quic_endpoint *endpoint = grave->endpoint;
 
-    cid_table_remove_all(&endpoint->buried, grave);
+    cid_set_release(&grave->ids);
     timer_stop(&endpoint->worker->timers, &grave->timer);
     list_remove(&grave->link);
     endpoint->grave_count--;
@@ -31,6 +31,7 @@ static struct grave *grave_new(struct quic_endpoint *endpoint, uint64_t life_ns)
     if (!grave)
         return NULL;
     grave->endpoint = endpoint;
+    cid_set_init(&grave->ids, &endpoint->buried, grave);
     timer_init(&grave->timer, grave_expired);
     list_init(&grave->link);
     if (timer_set(&endpoint->worker->timers, &grave->timer, endpoint->worker->now_ns + life_ns) <
@@ -43,7 +44,7 @@ static struct grave *grave_new(struct quic_endpoint *endpoint, uint64_t life_ns)
     return grave;
 }
 
-void grave_dig(struct quic_endpoint *endpoint, const void *connection, const uint8_t *packet,
+void grave_dig(struct quic_endpoint *endpoint, struct cid_set *ids, const uint8_t *packet,
                uint32_t length, uint64_t life_ns)
 {
     struct grave *grave = grave_new(endpoint, life_ns);
@@ -54,13 +55,7 @@ void grave_dig(struct quic_endpoint *endpoint, const void *connection, const uin
         memcpy(grave->packet, packet, length);
         grave->length = (uint16_t)length;
     }
-    for (uint32_t i = 0; i < endpoint->ids.size; i++) {
-        const struct cid_slot *slot = &endpoint->ids.slots[i];
-
-        if (slot->value == connection &&
-            cid_table_add(&endpoint->buried, slot->id, slot->length, grave) < 0)
-            break; /* that id is reset instead */
-    }
+    cid_set_take(&grave->ids, ids);
 }
 
 void grave_answer(struct grave *grave, const struct stray *stray)

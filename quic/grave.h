@@ -11,6 +11,7 @@
 #include "core/addr.h"
 #include "core/list.h"
 #include "core/timer.h"
+#include "quic/cid.h"
 
 struct quic_endpoint;
 struct stray;
@@ -21,15 +22,15 @@ struct grave {
     struct quic_endpoint *endpoint;
     struct list link; /* of the endpoint */
     struct timer timer;
+    struct cid_set ids;
     uint32_t heard;
     uint16_t length; /* 0: nothing to say */
     uint8_t packet[GRAVE_PACKET_MAX];
 };
 
-/* Moves the ids of `connection` from the endpoint's table to a grave with its last words
- * (borrowed). Without memory, or with too many graves, there is none and a stateless reset answers.
- */
-void grave_dig(struct quic_endpoint *endpoint, const void *connection, const uint8_t *packet,
+/* Moves a connection's ids to a grave with its last words (borrowed).  Without memory, or with too
+ * many graves, there is none and a stateless reset answers. */
+void grave_dig(struct quic_endpoint *endpoint, struct cid_set *ids, const uint8_t *packet,
                uint32_t length, uint64_t life_ns);
 void grave_answer(struct grave *grave, const struct stray *stray);
 void graves_clear(struct quic_endpoint *endpoint);

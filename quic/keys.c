@@ -68,7 +68,8 @@ int keys_initial_secrets(uint32_t version, const ngtcp2_cid *id, uint8_t client[
 
     if (hkdf_extract(HASH_SHA256, id->data, id->datalen, salt, SALT_SIZE, initial) != 0 ||
         expand_label(HASH_SHA256, initial, "client in", client, INITIAL_SECRET_SIZE) != 0 ||
-        expand_label(HASH_SHA256, initial, "server in", server, INITIAL_SECRET_SIZE) != 0)
+        (server &&
+         expand_label(HASH_SHA256, initial, "server in", server, INITIAL_SECRET_SIZE) != 0))
         return -EINVAL;
     return 0;
 }

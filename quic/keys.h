@@ -21,7 +21,8 @@ struct packet_keys {
 /* Key, nonce base and mask key from a traffic secret of the suite's hash size.  0 or -EINVAL. */
 int keys_derive(struct packet_keys *keys, uint32_t version, enum protect_suite suite,
                 const uint8_t *secret) MUST_CHECK;
-/* Both Initial secrets, 32 bytes each, from the id that the client chose.  0 or -EINVAL. */
+/* Both Initial secrets, 32 bytes each, from the id that the client chose; server: NULL where it is
+ * not wanted.  0 or -EINVAL. */
 int keys_initial_secrets(uint32_t version, const ngtcp2_cid *id, uint8_t client[32],
                          uint8_t server[32]) MUST_CHECK;
 /* The secret after a key update, which may replace the old one in place.  0 or -EINVAL. */

@@ -135,7 +135,7 @@ static int connection_make_native(struct quic_connection *connection,
         .path = {.local = {&birth->local.sa, birth->local.length},
                  .remote = {&birth->peer.sa, birth->peer.length}}
     };
-    struct cid_table *ids = &birth->endpoint->ids;
+    struct cid_set *ids = &connection->ids;
     const struct handshake_options tls = {.tls = birth->tls,
                                           .server = connection->server,
                                           .alpn = birth->config->alpn,
@@ -153,11 +153,22 @@ static int connection_make_native(struct quic_connection *connection,
     options.conn = connection->native;
     if (handshake_init(&connection->handshake, &options) < 0)
         return -1;
-    if (cid_table_add(ids, with.own.data, with.own.datalen, connection) < 0)
+    if (cid_set_add(ids, with.own.data, with.own.datalen) < 0)
         return -1;
     if (!connection->server)
         return 0;
-    return cid_table_add(ids, birth->initial->dcid.data, birth->initial->dcid.datalen, connection);
+    return cid_set_add(ids, birth->initial->dcid.data, birth->initial->dcid.datalen);
+}
+
+static void connection_enlist(struct quic_connection *connection)
+{
+    struct quic_endpoint *endpoint = connection->endpoint;
+
+    list_init(&connection->link);
+    list_append(connection->server ? &endpoint->handshaking : &endpoint->connections,
+                &connection->link);
+    if (connection->server)
+        endpoint->half_open++;
 }
 
 struct quic_connection *connection_new(const struct connection_birth *birth)
@@ -176,16 +187,16 @@ struct quic_connection *connection_new(const struct connection_birth *birth)
     connection->growth = (struct window_growth){.left = birth->config->connection_window_max,
                                                 .base = birth->config->stream_window,
                                                 .most = birth->config->stream_window_max};
+    cid_set_init(&connection->ids, &birth->endpoint->ids, connection);
     list_init(&connection->streams);
+    list_init(&connection->fresh);
     list_init(&connection->ready);
     list_init(&connection->news);
     task_init(&connection->task, connection_turn);
     timer_init(&connection->timer, connection_expired);
     ngtcp2_ccerr_default(&connection->close_with);
-    list_init(&connection->link);
-    list_append(&birth->endpoint->connections, &connection->link);
-    if (connection->server)
-        birth->endpoint->half_open++;
+    connection->born_ns = connection->worker->now_ns;
+    connection_enlist(connection);
     if (connection_make_native(connection, &own) < 0 ||
         timer_set(&connection->worker->timers, &connection->timer, UINT64_MAX) < 0) {
         connection_abandon(connection);
@@ -197,8 +208,7 @@ struct quic_connection *connection_new(const struct connection_birth *birth)
 
 void connection_release_native(struct quic_connection *connection)
 {
-    if (connection->endpoint)
-        cid_table_remove_all(&connection->endpoint->ids, connection);
+    cid_set_release(&connection->ids);
     if (connection->native)
         ngtcp2_conn_del(connection->native);
     connection->native = NULL;

@@ -18,14 +18,28 @@ static bool quic_end_has_load(const struct quic_end *end)
     return end->unsent || (end->finish && !end->finish_sent);
 }
 
+/* A request, an answer, a message of the tunnel itself does not wait for what many others have in
+ * bulk; who goes on stands behind them after a turn's bytes. */
+static void quic_end_queue(struct quic_end *end)
+{
+    struct quic_connection *connection = end->connection;
+
+    if (!end->unsent) {
+        list_append(connection->fresh.next, &end->ready_link);
+    } else if (end->turn_bytes < QUIC_END_TURN) {
+        list_append(&connection->fresh, &end->ready_link);
+    } else {
+        end->turn_bytes = 0;
+        list_append(&connection->ready, &end->ready_link);
+    }
+}
+
 static void quic_end_make_ready(struct quic_end *end)
 {
     if (!end->native || end->over || !quic_end_has_load(end))
         return;
-    if (list_empty(&end->ready_link)) {
-        end->turn_bytes = 0;
-        list_append(&end->connection->ready, &end->ready_link);
-    }
+    if (list_empty(&end->ready_link))
+        quic_end_queue(end);
     connection_wake(end->connection);
 }
 
@@ -330,13 +344,11 @@ void quic_end_sent(struct quic_end *end, const struct quic_end_load *load, uint6
     }
     if (end->lent < quic_end_ahead(end))
         quic_end_note(end);
-    if (!quic_end_has_load(end)) {
-        list_remove(&end->ready_link);
-    } else if (end->turn_bytes >= QUIC_END_TURN) {
-        end->turn_bytes = 0;
-        list_remove(&end->ready_link);
-        list_append(&end->connection->ready, &end->ready_link);
-    }
+    if (quic_end_has_load(end) && end->turn_bytes < QUIC_END_TURN)
+        return;
+    list_remove(&end->ready_link);
+    if (quic_end_has_load(end))
+        quic_end_queue(end);
 }
 
 void quic_end_blocked(struct quic_end *end)

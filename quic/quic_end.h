@@ -26,7 +26,7 @@ struct quic_end {
     struct queue out;     /* not acknowledged yet */
     struct piece *unsent; /* the piece where sending goes on; NULL: all was sent */
     uint32_t unsent_at;   /* place in that piece's chunk */
-    uint32_t turn_bytes;  /* sent since it came to the head of the list */
+    uint32_t turn_bytes;  /* sent since it last went to the end of the list */
     uint64_t unsent_length;
     uint64_t undrained; /* what the writer still counts */
     uint64_t lent;      /* what it does not count, though it is in `out` (ahead.h) */

@@ -6,11 +6,19 @@
 
 _Static_assert((int)BATCH_BYTES >= (int)PATH_LARGEST, "a batch holds the largest packet");
 
+/* A FIN without bytes needs no credit of the connection, and stands before all who do. */
 static struct quic_end *next_end(const struct quic_connection *connection)
 {
-    if (list_empty(&connection->ready) || !ngtcp2_conn_get_max_data_left2(connection->native))
+    const struct list *from =
+        list_empty(&connection->fresh) ? &connection->ready : &connection->fresh;
+    struct quic_end *end;
+
+    if (list_empty(from))
         return NULL;
-    return container_of(connection->ready.next, struct quic_end, ready_link);
+    end = container_of(from->next, struct quic_end, ready_link);
+    if (end->unsent && !ngtcp2_conn_get_max_data_left2(connection->native))
+        return NULL;
+    return end;
 }
 
 struct packet {
@@ -64,8 +72,8 @@ static ngtcp2_ssize packet_add_stream(struct quic_connection *connection, struct
     return rv;
 }
 
-/* One packet: datagrams first, then streams in turn, then whatever ngtcp2 has to say.  Its length,
- * 0 (nothing, or not now), or an error of ngtcp2. */
+/* One packet: datagrams and streams, then whatever ngtcp2 has to say.  A flood of either leaves the
+ * other every second packet.  Its length, 0 (nothing, or not now), or an error of ngtcp2. */
 static ngtcp2_ssize packet_write(ngtcp2_conn *native, ngtcp2_path *path, ngtcp2_pkt_info *info,
                                  uint8_t *to, size_t size, ngtcp2_tstamp now, void *user)
 {
@@ -75,14 +83,17 @@ static ngtcp2_ssize packet_write(ngtcp2_conn *native, ngtcp2_path *path, ngtcp2_
 
     while (rv == NGTCP2_ERR_WRITE_MORE) {
         struct quic_end *end = next_end(connection);
+        bool datagram = !datagram_queue_empty(&connection->datagrams);
 
-        if (!datagram_queue_empty(&connection->datagrams))
+        if (datagram && !(end && connection->streams_first))
             rv = packet_add_datagram(connection, &packet);
         else if (end)
             rv = packet_add_stream(connection, end, &packet);
         else
             rv = ngtcp2_conn_write_pkt(native, path, info, to, size, now);
     }
+    if (rv > 0)
+        connection->streams_first = !connection->streams_first;
     return rv;
 }
 
@@ -97,9 +108,9 @@ static void batch_returned(struct batch *batch)
     }
 }
 
-static struct batch *connection_batch(struct quic_connection *connection)
+static struct batch *connection_batch(struct quic_connection *connection, enum pool_size size)
 {
-    struct batch *batch = batch_take(connection->endpoint->socket);
+    struct batch *batch = batch_take(connection->endpoint->socket, size);
 
     if (batch) {
         batch->done = batch_returned;
@@ -160,7 +171,7 @@ static ngtcp2_ssize batch_write(struct quic_connection *connection, struct batch
 /* Writes one batch: its length, 0 when there is nothing to send now. */
 static size_t connection_write_batch(struct quic_connection *connection)
 {
-    struct batch *batch = connection_batch(connection);
+    struct batch *batch = connection_batch(connection, POOL_LARGE);
     ngtcp2_path_storage storage;
     ngtcp2_pkt_info info = {0};
     ngtcp2_ssize length;
@@ -216,13 +227,14 @@ static void connection_bury(struct quic_connection *connection, const uint8_t *p
                             uint32_t length)
 {
     if (connection->server)
-        grave_dig(connection->endpoint, connection, packet, length,
+        grave_dig(connection->endpoint, &connection->ids, packet, length,
                   3 * ngtcp2_conn_get_pto2(connection->native));
 }
 
 void connection_write_close(struct quic_connection *connection)
 {
-    struct batch *batch = connection->close_silently ? NULL : connection_batch(connection);
+    struct batch *batch =
+        connection->close_silently ? NULL : connection_batch(connection, POOL_SMALL);
     ngtcp2_path_storage storage;
     ngtcp2_pkt_info info = {0};
     ngtcp2_ssize length;
@@ -233,7 +245,7 @@ void connection_write_close(struct quic_connection *connection)
     }
     ngtcp2_path_storage_zero(&storage);
     length = ngtcp2_conn_write_connection_close(
-        connection->native, &storage.path, &info, batch->chunk->data, BATCH_BYTES,
+        connection->native, &storage.path, &info, batch->chunk->data, batch->chunk->size,
         &connection->close_with, connection->worker->now_ns);
     if (length <= 0) {
         batch_cancel(batch);

@@ -7,7 +7,7 @@
 #include "core/mem.h"
 #include "core/sock.h"
 
-enum { RECEIVE_RETRY_NS = 10000000, RECEIVE_CONTROL = 128 };
+enum { RECEIVE_RETRY_NS = 10000000, RECEIVE_CONTROL = 128, BATCHES_SPARE = 64 };
 
 struct quic_socket {
     /* Set by socket_open. */
@@ -22,7 +22,7 @@ struct quic_socket {
     struct msghdr receive_message;
     struct timer receive_retry;
     struct list spare;
-    uint32_t sending;
+    uint32_t spare_count, sending;
     bool segments; /* the device takes UDP_SEGMENT */
     /* The end. */
     bool stopping;
@@ -169,6 +169,19 @@ const struct addr *socket_local(const struct quic_socket *socket)
 
 static void batch_sent(struct op *op, struct op_result result);
 
+/* What a peak needed goes back to the system. */
+static void batch_spare(struct batch *batch)
+{
+    struct quic_socket *socket = batch->socket;
+
+    if (socket->spare_count == BATCHES_SPARE) {
+        mem_free(batch);
+        return;
+    }
+    list_append(&socket->spare, &batch->link);
+    socket->spare_count++;
+}
+
 static struct batch *batch_new(struct quic_socket *socket)
 {
     struct list *link = list_pop(&socket->spare);
@@ -176,6 +189,8 @@ static struct batch *batch_new(struct quic_socket *socket)
 
     if (!batch)
         return NULL;
+    if (link)
+        socket->spare_count--;
     memset(batch, 0, offsetof(struct batch, op));
     batch->socket = socket;
     list_init(&batch->link);
@@ -183,24 +198,24 @@ static struct batch *batch_new(struct quic_socket *socket)
     return batch;
 }
 
-struct batch *batch_take(struct quic_socket *socket)
+struct batch *batch_take(struct quic_socket *socket, enum pool_size size)
 {
     struct batch *batch = batch_new(socket);
 
     if (!batch)
         return NULL;
-    batch->chunk = chunk_take(socket->worker->pools, POOL_LARGE);
+    batch->chunk = chunk_take(socket->worker->pools, size);
     if (batch->chunk)
         return batch;
     counter_add(socket->worker->counters, COUNTER_POOL_EMPTY, 1);
-    list_append(&socket->spare, &batch->link);
+    batch_spare(batch);
     return NULL;
 }
 
 void batch_cancel(struct batch *batch)
 {
     chunk_drop(batch->chunk);
-    list_append(&batch->socket->spare, &batch->link);
+    batch_spare(batch);
 }
 
 static void *batch_control(struct batch *batch, int level, int type, size_t size)
@@ -287,7 +302,7 @@ static void batch_finish(struct batch *batch)
     chunk_drop(batch->chunk);
     if (batch->done)
         batch->done(batch);
-    list_append(&socket->spare, &batch->link);
+    batch_spare(batch);
     socket_check_end(socket);
 }
 

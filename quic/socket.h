@@ -61,9 +61,10 @@ struct quic_socket *socket_open(const struct quic_socket_options *options, int *
 void socket_stop(struct quic_socket *socket, socket_idle_fn *idle, void *owner);
 const struct addr *socket_local(const struct quic_socket *socket);
 
-/* A batch with its chunk, all else zero; NULL when memory is out.  It goes to batch_send or
- * batch_cancel. */
-struct batch *batch_take(struct quic_socket *socket) MUST_CHECK;
+/* A batch with a chunk of that size, all else zero; NULL when memory is out.  Small ones are for a
+ * single packet that is not the connection's bulk: many may be in flight at once.  It goes to
+ * batch_send or batch_cancel. */
+struct batch *batch_take(struct quic_socket *socket, enum pool_size size) MUST_CHECK;
 void batch_send(struct batch *batch);
 void batch_cancel(struct batch *batch);
 

@@ -143,16 +143,17 @@ static int making_tunnel(struct making *making, uint32_t index)
 static int making_new_client(struct making *making)
 {
     struct client_share *share = mem_new(sizeof(*share));
-    int rc = share ? client_share_open(share, making->crew->os, &making->edition->settings->client,
-                                       making->crew->workers)
-                   : -ENOMEM;
+    int rc;
 
-    if (rc) {
-        mem_free(share);
+    if (!share)
         return making_no_memory(making);
-    }
-    making->edition->client = share;
-    return 0;
+    rc = client_share_open(share, making->crew->os, &making->edition->settings->client,
+                           making->crew->workers, making->error, making->error_size);
+    if (rc)
+        mem_free(share);
+    else
+        making->edition->client = share;
+    return rc;
 }
 
 static int making_client(struct making *making)

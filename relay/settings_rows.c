@@ -149,7 +149,7 @@ static const struct option tunnel_options[] = {
            "Whether new clients must prove their address first: under load, or always.",
            .choices = retries),
     OPTION(choice, tunnel_settings, congestion, "congestion", "cubic", 0, 0, RELOAD_NEW,
-           "Congestion control of the tunnel.", .choices = congestions),
+           "Congestion control of what the server sends; clients send with cubic.", .choices = congestions),
     OPTION(count, tunnel_settings, mtu, "mtu", "auto", 1200, 65000, RELOAD_NEW,
            "The largest UDP payload; auto finds out what the path takes.",
            .choices = auto_or_number),

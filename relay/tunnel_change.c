@@ -66,16 +66,6 @@ int tunnel_client_prepare(struct tunnel_client *client, const struct tunnel_clie
     return -ENOMEM;
 }
 
-static void client_switch_tls(struct tunnel_client *client)
-{
-    struct tls_context **next = &client->options.share->next_tls[client->options.worker->index];
-    struct tls_context *old = client->tls;
-
-    client->tls = *next;
-    *next = NULL;
-    tls_context_free(&old);
-}
-
 /* Those to servers that are not among the next ones. */
 static void client_leave_links(struct tunnel_client *client)
 {
@@ -97,7 +87,7 @@ void tunnel_client_switch(struct tunnel_client *client)
     client->options = client->next_options;
     client->settings = &client->options.settings->client;
     client->changing = true;
-    client_switch_tls(client);
+    tunnel_client_take_tls(client);
     client_leave_links(client);
     if (services_switch(&client->services, client->options.settings))
         for (struct list *at = client->links.next; at != &client->links; at = at->next)

@@ -136,13 +136,14 @@ void tunnel_client_start(struct tunnel_client *client)
         tunnel_link_start(container_of(at, struct tunnel_link, link));
 }
 
-static bool client_load_tls(struct tunnel_client *client, char *error, size_t error_size)
+void tunnel_client_take_tls(struct tunnel_client *client)
 {
-    const struct tls_settings *tls = client->settings->tls;
-    struct tls_files files = {.cert = tls->cert, .key = tls->key, .ca = tls->ca};
+    struct tls_context **next = &client->options.share->next_tls[client->options.worker->index];
+    struct tls_context *old = client->tls;
 
-    client->tls = tls_client_new(&files, error, error_size);
-    return client->tls;
+    client->tls = *next;
+    *next = NULL;
+    tls_context_free(&old);
 }
 
 /* Servers and their further connections go round the workers. */
@@ -198,9 +199,9 @@ struct tunnel_client *tunnel_client_new(const struct tunnel_client_options *opti
     list_init(&client->links);
     list_init(&client->next);
     task_init(&client->settling, client_settled);
+    tunnel_client_take_tls(client);
     if (!client_offer_fits(options->settings, error, error_size) ||
-        !client_make_parts(client, error, error_size) ||
-        !client_load_tls(client, error, error_size))
+        !client_make_parts(client, error, error_size))
         tunnel_client_free(&client);
     return client;
 }

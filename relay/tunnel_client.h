@@ -23,16 +23,18 @@ struct client_share {
     uint32_t next_count;
     uint32_t made; /* groups, ever */
     bool fresh;    /* made for the edition that it is first in */
-    struct tls_context *next_tls[SETTINGS_WORKERS_MAX]; /* of a reload, for each to take */
+    struct tls_context *next_tls[SETTINGS_WORKERS_MAX]; /* for each worker to take */
 };
+/* Reads the files of its [tls].  0 or -errno, and a sentence; then there is nothing to close. */
 int client_share_open(struct client_share *share, struct os *os,
-                      const struct client_settings *settings, uint32_t workers) MUST_CHECK;
+                      const struct client_settings *settings, uint32_t workers, char *error,
+                      size_t error_size) MUST_CHECK;
 void client_share_close(struct client_share *share);
 /* A reload, on the control thread: reads the files of its [tls].  0 or -errno, and a sentence: then
  * nothing has changed. */
-void client_share_settle(struct client_share *share); /* all workers have switched */
 int client_share_prepare(struct client_share *share, const struct client_settings *settings,
                          char *error, size_t error_size) MUST_CHECK;
+void client_share_settle(struct client_share *share); /* all workers have switched */
 void client_share_forget(struct client_share *share);
 
 struct status;
@@ -46,7 +48,7 @@ struct tunnel_client_options {
         *registered; /* each time the first connection to a server was registered; may be NULL */
     void *context;
 };
-/* NULL: error is a sentence. */
+/* Once for each worker of the share.  NULL: error is a sentence. */
 struct tunnel_client *tunnel_client_new(const struct tunnel_client_options *options, char *error,
                                         size_t error_size) MUST_CHECK;
 void tunnel_client_start(struct tunnel_client *client);

@@ -73,15 +73,46 @@ static void share_clear_next(struct client_share *share)
     share->next_count = 0;
 }
 
-int client_share_open(struct client_share *share, struct os *os,
-                      const struct client_settings *settings, uint32_t workers)
+/* Here, where nobody waits for it: a bundle of authorities takes milliseconds to read. */
+static int share_load_tls(struct client_share *share, const struct client_settings *settings,
+                          char *error, size_t error_size)
 {
+    const struct tls_settings *tls = settings->tls;
+    const struct tls_files files = {.cert = tls->cert, .key = tls->key, .ca = tls->ca};
+    bool loaded = true;
+
+    for (uint32_t i = 0; loaded && i < share->workers; i++) {
+        share->next_tls[i] = tls_client_new(&files, error, error_size);
+        loaded = share->next_tls[i];
+    }
+    return loaded ? 0 : -EINVAL;
+}
+
+static int share_make_next(struct client_share *share, const struct client_settings *settings,
+                           char *error, size_t error_size)
+{
+    int rc = share_load_tls(share, settings, error, error_size);
+
+    if (!rc && share_make_groups(share, settings)) {
+        snprintf(error, error_size, "[client] %s", reason_text(REASON_NO_MEMORY));
+        rc = -ENOMEM;
+    }
+    if (rc)
+        client_share_forget(share);
+    return rc;
+}
+
+int client_share_open(struct client_share *share, struct os *os,
+                      const struct client_settings *settings, uint32_t workers, char *error,
+                      size_t error_size)
+{
+    int rc;
+
     *share = (struct client_share){.workers = workers, .fresh = true};
     os->random(os, share->instance, sizeof(share->instance));
-    if (share_make_groups(share, settings)) {
-        client_share_forget(share);
-        return -ENOMEM;
-    }
+    rc = share_make_next(share, settings, error, error_size);
+    if (rc)
+        return rc;
     share->groups = share->next_groups;
     share->count = share->next_count;
     share->next_groups = NULL;
@@ -92,22 +123,8 @@ int client_share_open(struct client_share *share, struct os *os,
 int client_share_prepare(struct client_share *share, const struct client_settings *settings,
                          char *error, size_t error_size)
 {
-    const struct tls_settings *tls = settings->tls;
-    const struct tls_files files = {.cert = tls->cert, .key = tls->key, .ca = tls->ca};
-    int rc = 0;
-
     share->fresh = false;
-    for (uint32_t i = 0; !rc && i < share->workers; i++) {
-        share->next_tls[i] = tls_client_new(&files, error, error_size);
-        rc = share->next_tls[i] ? 0 : -EINVAL;
-    }
-    if (!rc && share_make_groups(share, settings)) {
-        snprintf(error, error_size, "[client] %s", reason_text(REASON_NO_MEMORY));
-        rc = -ENOMEM;
-    }
-    if (rc)
-        client_share_forget(share);
-    return rc;
+    return share_make_next(share, settings, error, error_size);
 }
 
 /* Links that leave keep their group. */

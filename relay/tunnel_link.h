@@ -118,6 +118,7 @@ void tunnel_link_tell_failure(struct tunnel_link *link, enum reason reason, cons
 void tunnel_link_tell_end(struct tunnel_link *link, const struct quic_closing *closing);
 
 /* ---- tunnel_client.c ---- */
+void tunnel_client_take_tls(struct tunnel_client *client); /* what the share has read for it */
 /* This worker's links to a server. */
 bool tunnel_client_make_links(struct tunnel_client *client, struct tunnel_group *group,
                               struct list *links) MUST_CHECK;

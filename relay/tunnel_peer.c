@@ -431,32 +431,13 @@ static void peer_datagram(struct quic_connection *quic, const uint8_t *data, uin
     tunnel_sessions_received(&peer_of(quic)->sessions, data, length);
 }
 
-static const char *peer_end_event(const struct tunnel_peer *peer, enum reason reason)
-{
-    if (peer->member)
-        return reason == REASON_IDLE_TIMEOUT ? "tunnel client rests" : "tunnel client lost";
-    if (reason == REASON_NOT_ALLOWED)
-        return "tunnel client refused";
-    return peer->name[0] ? "tunnel client left unregistered" : "tunnel handshake failed";
-}
-
-static void peer_log_end(struct tunnel_peer *peer, const struct quic_closing *closing)
-{
-    const char *words = closing->text[0] ? closing->text : reason_text(closing->reason);
-    enum log_level level = reason_severity(closing->reason);
-
-    if (peer->member && level < LOG_INFO)
-        level = LOG_INFO;
-    tunnel_peer_log(peer, level, peer_end_event(peer, closing->reason), closing->reason, words);
-}
-
 static void peer_closed(struct quic_connection *quic, const struct quic_closing *closing)
 {
     struct tunnel_peer *peer = peer_of(quic);
 
     timer_stop(&peer->server->worker->timers, &peer->timer);
     tunnel_watch_stop(&peer->watch);
-    peer_log_end(peer, closing);
+    tunnel_peer_tell_end(peer, closing);
     tunnel_sessions_lost(&peer->sessions);
     if (peer->member)
         tunnel_member_detach(peer);

@@ -33,8 +33,9 @@ struct tunnel_server {
     /* Changes while running. */
     struct list peers;
     uint32_t peer_count;
-    uint32_t endpoint_count; /* open, or not idle yet */
-    uint32_t wants;          /* on their way (tunnel_want.c) */
+    uint32_t endpoint_count;    /* open, or not idle yet */
+    uint32_t wants;             /* on their way (tunnel_want.c) */
+    uint64_t strangers_told_ns; /* until when the allowance of the log is spent (tunnel_words.c) */
     uint8_t state;
     tunnel_idle_fn *idle;
     void *context;
@@ -178,6 +179,7 @@ static inline struct tunnel_member *tunnel_member_of(struct member *member)
 
 /* ---- tunnel_words.c ---- */
 void tunnel_peer_tell_registered(const struct tunnel_peer *peer);
+void tunnel_peer_tell_end(struct tunnel_peer *peer, const struct quic_closing *closing);
 
 /* ---- tunnel_open.c ---- */
 int tunnel_open_start(struct tunnel_member *member, struct worker *worker,

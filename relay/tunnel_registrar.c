@@ -200,6 +200,39 @@ static void ticket_joins(struct mail *mail)
     ticket_go(mail, registrar_worker(share), ticket_worker(ticket), ticket_joined);
 }
 
+struct doubt {
+    struct mail mail;
+    struct tunnel_peer *peer;
+};
+
+/* One that is leaving, or suspect already, is past doubt. */
+static void doubt_arrived(struct mail *mail)
+{
+    struct doubt *doubt = container_of(mail, struct doubt, mail);
+
+    if (doubt->peer->member)
+        tunnel_watch_suspect(&doubt->peer->watch);
+    mem_free(doubt);
+}
+
+/* A suspect that loses the connection it is suspect for is asked for a sign of life on its others:
+ * whichever hears one clears it.  Without memory the next heartbeat asks. */
+static void registrar_doubt(const struct tunnel_member *member)
+{
+    struct worker *here = registrar_worker(member->share);
+
+    for (const struct list *at = member->tickets.next; at != &member->tickets; at = at->next) {
+        struct tunnel_ticket *ticket =
+            container_of((struct list *)(uintptr_t)at, struct tunnel_ticket, link);
+        struct doubt *doubt = mem_new(sizeof(*doubt));
+
+        if (!doubt)
+            return;
+        doubt->peer = ticket->peer;
+        ticket_go(&doubt->mail, here, ticket_worker(ticket), doubt_arrived);
+    }
+}
+
 /* The last one to leave closes the door behind it. */
 static void ticket_leaves(struct mail *mail)
 {
@@ -210,8 +243,10 @@ static void ticket_leaves(struct mail *mail)
     list_remove(&ticket->link);
     if (list_empty(&member->tickets) && !member->retired)
         registrar_retire(member); /* may free it */
-    else
+    else if (list_empty(&member->tickets))
         registrar_settle(member);
+    else if (atomic_load(&member->member.state) == MEMBER_SUSPECT)
+        registrar_doubt(member);
     ticket_go(mail, here, ticket_worker(ticket), ticket_left);
 }
 

@@ -179,13 +179,12 @@ int tunnel_server_start(struct tunnel_server *server, char *error, size_t error_
     return failed;
 }
 
-static bool server_load_tls(struct tunnel_server *server, char *error, size_t error_size)
+static void server_take_tls(struct tunnel_server *server)
 {
-    const struct tls_settings *tls = server->settings->tls;
-    struct tls_files files = {.cert = tls->cert, .key = tls->key, .ca = tls->ca};
+    struct tls_context **next = &server->share->next_tls[server->worker->index];
 
-    server->tls = tls_server_new(&files, TLS_CLIENT_REQUIRED, error, error_size);
-    return server->tls;
+    server->tls = *next;
+    *next = NULL;
 }
 
 static bool server_make_parts(struct tunnel_server *server, char *error, size_t error_size)
@@ -214,8 +213,8 @@ struct tunnel_server *tunnel_server_new(struct worker *worker, struct tunnel_sha
     list_init(&server->peers);
     task_init(&server->settling, server_settled);
     share->by_worker[worker->index] = server;
-    if (!server_make_parts(server, error, error_size) ||
-        !server_load_tls(server, error, error_size))
+    server_take_tls(server);
+    if (!server_make_parts(server, error, error_size))
         tunnel_server_free(&server);
     return server;
 }
@@ -238,19 +237,17 @@ void tunnel_server_free(struct tunnel_server **server)
 
 void tunnel_server_switch(struct tunnel_server *server, const struct tunnel_settings *settings)
 {
-    uint32_t worker = server->worker->index;
     struct tls_context *old = server->tls;
     struct quic_config config;
 
     server_config(settings, &config);
     server->settings = settings;
-    server->tls = server->share->next_tls[worker];
-    server->share->next_tls[worker] = NULL;
+    server_take_tls(server);
     for (uint32_t i = 0; i < settings->listen.count; i++)
         if (server->endpoints[i])
             quic_endpoint_change(server->endpoints[i], &config, server->tls);
     tls_context_free(&old);
-    if (worker == 0)
+    if (server->worker->index == 0)
         tunnel_registrar_switch(server->share, settings);
     for (struct list *at = server->peers.next; at != &server->peers; at = at->next)
         tunnel_peer_judge(container_of(at, struct tunnel_peer, link));

@@ -23,7 +23,7 @@ struct tunnel_share {
     uint8_t instance[WIRE_INSTANCE_SIZE];
     struct backend_pool *pool; /* the registrar's to change */
     bool fresh;                /* made for the edition that it is first in */
-    struct tls_context *next_tls[SETTINGS_WORKERS_MAX]; /* of a reload, for each to take */
+    struct tls_context *next_tls[SETTINGS_WORKERS_MAX]; /* for each worker to take */
     /* Set by the servers' new, constant while any runs. */
     struct tunnel_server *by_worker[SETTINGS_WORKERS_MAX];
     /* The registrar's, who is worker 0: client instances, whichever worker has their connections.
@@ -33,7 +33,8 @@ struct tunnel_share {
     uint64_t instance_seed;
     uint32_t member_count; /* in the list */
 };
-/* workers: borrowed until close.  0 or -errno, and a sentence; then nothing stays open. */
+/* Reads the files of its [tls].  workers: borrowed until close.  0 or -errno, and a sentence; then
+ * nothing stays open. */
 int tunnel_share_open(struct tunnel_share *share, struct os *os,
                       const struct tunnel_settings *settings, struct worker *const *workers,
                       uint32_t count, char *error, size_t error_size) MUST_CHECK;
@@ -46,7 +47,7 @@ void tunnel_share_forget(struct tunnel_share *share);
 
 typedef void tunnel_idle_fn(void *context);
 
-/* share: borrowed until free.  NULL: error is a sentence. */
+/* Once for each worker of the share, which is borrowed until free.  NULL: error is a sentence. */
 struct tunnel_server *tunnel_server_new(struct worker *worker, struct tunnel_share *share,
                                         char *error, size_t error_size) MUST_CHECK;
 int tunnel_server_start(struct tunnel_server *server, char *error, size_t error_size) MUST_CHECK;

@@ -37,6 +37,21 @@ static int share_make(struct tunnel_share *share, struct os *os, struct worker *
     return share->ports && share->pool ? table_init(&share->instances) : -ENOMEM;
 }
 
+/* Here, where nobody waits for it: a bundle of authorities takes milliseconds to read. */
+static int share_load_tls(struct tunnel_share *share, const struct tunnel_settings *settings,
+                          char *error, size_t error_size)
+{
+    const struct tls_settings *tls = settings->tls;
+    const struct tls_files files = {.cert = tls->cert, .key = tls->key, .ca = tls->ca};
+    bool loaded = true;
+
+    for (uint32_t i = 0; loaded && i < share->workers; i++) {
+        share->next_tls[i] = tls_server_new(&files, TLS_CLIENT_REQUIRED, error, error_size);
+        loaded = share->next_tls[i];
+    }
+    return loaded ? 0 : -EINVAL;
+}
+
 int tunnel_share_open(struct tunnel_share *share, struct os *os,
                       const struct tunnel_settings *settings, struct worker *const *workers,
                       uint32_t count, char *error, size_t error_size)
@@ -48,6 +63,8 @@ int tunnel_share_open(struct tunnel_share *share, struct os *os,
     if (rc)
         snprintf(error, error_size, "[tunnel %s] %s", settings->name,
                  reason_text(REASON_NO_MEMORY));
+    else
+        rc = share_load_tls(share, settings, error, error_size);
     for (uint32_t i = 0; !rc && i < settings->listen.count; i++)
         rc = share_bind(share, os, i, error, error_size);
     if (rc)
@@ -58,18 +75,12 @@ int tunnel_share_open(struct tunnel_share *share, struct os *os,
 int tunnel_share_prepare(struct tunnel_share *share, const struct tunnel_settings *settings,
                          char *error, size_t error_size)
 {
-    const struct tls_settings *tls = settings->tls;
-    const struct tls_files files = {.cert = tls->cert, .key = tls->key, .ca = tls->ca};
+    int rc = share_load_tls(share, settings, error, error_size);
 
     share->fresh = false;
-    for (uint32_t i = 0; i < share->workers; i++) {
-        share->next_tls[i] = tls_server_new(&files, TLS_CLIENT_REQUIRED, error, error_size);
-        if (share->next_tls[i])
-            continue;
+    if (rc)
         tunnel_share_forget(share);
-        return -EINVAL;
-    }
-    return 0;
+    return rc;
 }
 
 void tunnel_share_forget(struct tunnel_share *share)

@@ -4,6 +4,10 @@
 #include "relay/tunnel_link.h"
 #include "relay/tunnel_peer.h"
 
+/* Handshakes that failed are told at this rate, so many at once; the rest when debugging. */
+enum { STRANGERS_TOLD = 50 };
+#define STRANGER_NS 100000000ull
+
 void tunnel_link_log(struct tunnel_link *link, enum log_level level, const char *event,
                      enum reason reason, const char *words)
 {
@@ -79,4 +83,45 @@ void tunnel_peer_tell_registered(const struct tunnel_peer *peer)
         LOG_TEXT("tunnel", peer->server->settings->name), LOG_TEXT("client", peer->name),
         LOG_ADDR("address", &addr), LOG_TEXT("id", ticket->label[0] ? ticket->label : "-"),
         LOG_NUMBER("slot", ticket->slot));
+}
+
+static const char *peer_end_event(const struct tunnel_peer *peer, enum reason reason)
+{
+    if (peer->member)
+        return reason == REASON_IDLE_TIMEOUT ? "tunnel client rests" : "tunnel client lost";
+    if (reason == REASON_NOT_ALLOWED)
+        return "tunnel client refused";
+    return peer->name[0] ? "tunnel client left unregistered" : "tunnel handshake failed";
+}
+
+/* Whoever may send packets may not write the log. */
+static bool peer_may_be_told_of(struct tunnel_peer *peer)
+{
+    struct tunnel_server *server = peer->server;
+    uint64_t now = server->worker->now_ns;
+
+    if (peer->name[0])
+        return true;
+    if (server->strangers_told_ns < now)
+        server->strangers_told_ns = now;
+    if (server->strangers_told_ns - now >= STRANGERS_TOLD * STRANGER_NS)
+        return false;
+    server->strangers_told_ns += STRANGER_NS;
+    return true;
+}
+
+static enum log_level peer_end_level(struct tunnel_peer *peer, enum reason reason)
+{
+    enum log_level level = reason_severity(reason);
+
+    if (peer->member && level < LOG_INFO)
+        return LOG_INFO;
+    return level > LOG_DEBUG && !peer_may_be_told_of(peer) ? LOG_DEBUG : level;
+}
+
+void tunnel_peer_tell_end(struct tunnel_peer *peer, const struct quic_closing *closing)
+{
+    tunnel_peer_log(peer, peer_end_level(peer, closing->reason),
+                    peer_end_event(peer, closing->reason), closing->reason,
+                    closing->text[0] ? closing->text : reason_text(closing->reason));
 }

@@ -5,13 +5,15 @@ import ctypes.util
 import hashlib
 import hmac
 import json
+import multiprocessing
 import random
 import socket
 import struct
 import time
 
 import stages
-from ends import LOOPBACK, Service, connect, echo, echo_once, host_port, keyed, receive_exactly
+from ends import (LOOPBACK, Service, connect, echo, echo_once, exchange, exchanging, host_port, keyed,
+                  receive_exactly)
 from lab import REGISTERED, Skip, scenario, until
 from stages import client_config, tunnel_client, tunnel_server
 
@@ -102,12 +104,12 @@ class Forge:
                                        packet[at + size:at + length],
                                        bytes([first]) + packet[1:at] + number)
 
-    def initial(self, valid=True):
-        cid = random.randbytes(18)
+    def initial(self, valid=True, cid=None, token=b""):
+        cid = cid or random.randbytes(18)
         key, iv, header = client_keys(cid)
         length = 4 + len(self.frames) + 16
         head = (b"\xC3\0\0\0\1" + bytes([len(cid)]) + cid + bytes([len(self.source)]) + self.source +
-                b"\0" + struct.pack("!H", 0x4000 | length))
+                struct.pack("!H", 0x4000 | len(token)) + token + struct.pack("!H", 0x4000 | length))
         number = random.randbytes(2).rjust(4, b"\0")
         sealed = self.crypto.seal(key, xor(iv, number.rjust(12, b"\0")), self.frames, head + number)
         if not valid:
@@ -207,11 +209,11 @@ class Siege:
                 self.strangers.send(packet())
             self.talk(turn)
 
-    def end(self):
+    def end(self, memory_max=MEMORY_MAX):
         """What came of it: counters; memory is bounded."""
         server = self.stage.server
         now = counters(self.lab)
-        assert server.memory() - self.memory < MEMORY_MAX or self.lab.sanitized(server)
+        assert server.memory() - self.memory < memory_max or self.lab.sanitized(server)
         echo_once(self.stage.address)
         self.user.close()
         assert self.stage.server.count("tunnel client (lost|left|gone)") == 0
@@ -256,6 +258,55 @@ def what_only_looks_like_handshakes_leaves_honest_clients_their_service(lab):
     assert siege.stage.server.count(r" (?:info|warn) +tunnel handshake failed") < 200
 
 
+def retried(packet):
+    """The id and the token of a Retry; None for another packet."""
+    if packet[0] & 0xF0 != 0xF0:
+        return None
+    at = 6 + packet[5]
+    end = at + 1 + packet[at]
+    return packet[at + 1:end], packet[end:-16]
+
+
+def begin_proven(sock, server, forge):
+    """Begins a handshake, proves its address where it is asked to, and does not go on."""
+    sock.sendto(forge.initial(), server)
+    while (answer := retried(sock.recv(1 << 16))) is None:
+        pass
+    sock.sendto(forge.initial(cid=answer[0], token=answer[1]), server)
+
+
+@scenario
+def strangers_who_prove_their_address_do_not_take_all_handshakes(lab):
+    siege = Siege(lab)
+    server = host_port(siege.dial)
+    siege.flood(100 * stages.workers, siege.forge.initial)  # from here on all are asked for proof
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind((source(0), 0))
+        sock.settimeout(15)
+        until(lambda: counters(lab)["retries_sent"] > 0 or sock.sendto(
+            siege.forge.initial(), server) and False, "it is crowded")
+        for turn in range(1100):
+            begin_proven(sock, server, siege.forge)
+            if turn % 20 == 0:
+                siege.talk(turn)
+        tunnel_client(lab, siege.dial, siege.service.address, name="client-late")
+    siege.end(2 * MEMORY_MAX)  # a thousand half-open ones
+
+
+@scenario
+def handshakes_that_fail_do_not_fill_the_log(lab):
+    lab.certs(".", "--client", "client")
+    forge = Forge(captured(lab))
+    stage, dial = tunnel_server(lab, certs=False, tunnel="handshake_timeout = 1s\nretry = always\n",
+                                listener="[admin]\nsocket = admin.sock\n")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(15)
+        for _ in range(500):
+            begin_proven(sock, host_port(dial), forge)
+    until(lambda: counters(lab)["connections_failed"] == 500, "they are given up")
+    assert 0 < stage.server.count(r" (?:info|warn) +tunnel handshake failed") < 150
+
+
 @scenario
 def half_open_handshakes_end_by_themselves(lab):
     lab.certs(".", "--client", "client")
@@ -271,3 +322,58 @@ def half_open_handshakes_end_by_themselves(lab):
     stage.server.await_line(REGISTERED)
     stage.server.descriptors = stage.server.count_descriptors()
     echo_once(stage.address)
+
+
+def noise(server, rate):
+    """What has the form of first packets and opens under no key, from many addresses, for ever."""
+    form = b"\xC3\0\0\0\1\x12%s\x11%s\0" + struct.pack("!H", 0x4000 | INITIAL_MIN - 45)
+    senders = []
+    for number in range(100):
+        senders.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        senders[-1].bind((source(number), 0))
+    tail, begun, sent = random.randbytes(INITIAL_MIN - 45), time.monotonic(), 0
+    while True:
+        for _ in range(int((time.monotonic() - begun) * rate) - sent):
+            packet = form % (random.randbytes(18), random.randbytes(17)) + tail
+            senders[sent % 100].sendto(packet, server)
+            sent += 1
+        time.sleep(0.001)
+
+
+class Noise:
+    def __init__(self, dial, rate):
+        self.process = multiprocessing.get_context("fork").Process(
+            target=noise, args=(host_port(dial), rate), daemon=True)
+        self.process.start()
+
+    def close(self):
+        self.process.kill()
+        self.process.join()
+
+
+@scenario
+def noise_leaves_a_tunnel_its_speed_and_costs_no_memory(lab):
+    size, up, down = 16 << 20, 1, 2
+    service = lab.add(Service(exchanging(up, size, down, size)))
+    stage, dial = tunnel_server(lab, listener="[admin]\nsocket = admin.sock\n")
+    stage.client = tunnel_client(lab, dial, service.address)
+    stage.server.await_line(REGISTERED)
+
+    def transfer():
+        begun = time.monotonic()
+        with connect(stage.address) as user:
+            exchange(user, up, size, down, size)
+        service.result()
+        return time.monotonic() - begun
+    transfer()
+    calm, memory, before = transfer(), stage.server.memory(), counters(lab)
+    flood = lab.add(Noise(dial, rate=10000))
+    until(lambda: counters(lab)["packets_invalid"] > 10000, "noise arrives")
+    loud = transfer()
+    now = counters(lab)
+    flood.close()
+    assert loud < 3 * calm + 1, f"{loud:.2f} s instead of {calm:.2f} s"
+    assert stage.server.memory() - memory < 8 << 20 or lab.sanitized(stage.server)
+    # Nothing was begun for it, nobody was answered, and nobody's allowance was spent.
+    for name in ("connections_made", "connections_failed", "retries_sent", "limit_handshakes"):
+        assert now[name] == before[name], (name, before[name], now[name])

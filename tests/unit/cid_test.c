@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/mem.h"
 #include "tests/unit/test.h"
@@ -150,10 +151,6 @@ TEST(the_table_agrees_with_a_simple_model)
         if (step % 100 == 0)
             check(model_agrees(&model, &table));
     }
-    cid_table_remove_all(&table, &model.values[4]);
-    for (int i = 4; i < MODEL; i += 10)
-        model.in[i] = false;
-    check(model_agrees(&model, &table));
     cid_table_release(&table);
 }
 
@@ -169,5 +166,102 @@ TEST(a_table_without_memory_stays_as_it_was)
     check(!cid_table_find(&table, id, sizeof(id)));
     check(cid_table_add(&table, id, sizeof(id), &table) == 0);
     check(cid_table_find(&table, id, sizeof(id)) == &table);
+    cid_table_release(&table);
+}
+
+TEST(a_set_gives_its_ids_on_or_leaves_with_them_and_touches_no_others)
+{
+    static struct model model;
+    struct cid_table here, there;
+    struct cid_set sets[10], taker;
+
+    cid_table_init(&here, 1);
+    cid_table_init(&there, 2);
+    model_fill(&model);
+    cid_set_init(&taker, &there, &model.values[4]);
+    for (int i = 0; i < 10; i++)
+        cid_set_init(&sets[i], &here, &model.values[i]);
+    for (int i = 0; i < MODEL; i++) {
+        check(cid_set_add(&sets[i % 10], model.ids[i], model.lengths[i]) == 0);
+        model.in[i] = true;
+    }
+    check(cid_set_add(&sets[1], model.ids[0], model.lengths[0]) == -EEXIST);
+    cid_set_remove(&sets[1], model.ids[0], model.lengths[0]); /* another's */
+    cid_set_remove(&sets[0], model.ids[0], model.lengths[0]);
+    model.in[0] = false;
+    cid_set_take(&taker, &sets[4]);
+    cid_set_release(&sets[7]);
+    for (int i = 0; i < MODEL; i++)
+        model.in[i] &= i % 10 != 4 && i % 10 != 7;
+    check(model_agrees(&model, &here) && here.count == MODEL - 1 - 2 * MODEL / 10);
+    check(there.count == MODEL / 10 &&
+          cid_table_find(&there, model.ids[14], model.lengths[14]) == &model.values[4]);
+    cid_set_release(&taker);
+    for (int i = 0; i < 10; i++)
+        cid_set_release(&sets[i]);
+    check(!here.count && !there.count);
+    cid_table_release(&here);
+    cid_table_release(&there);
+}
+
+TEST(a_set_survives_any_failed_allocation)
+{
+    uint8_t id[CID_LENGTH] = {0};
+
+    for (uint64_t n = 1;; n++) {
+        struct cid_table here, there;
+        struct cid_set set, taker;
+
+        cid_table_init(&here, 1);
+        cid_table_init(&there, 2);
+        cid_set_init(&set, &here, &set);
+        cid_set_init(&taker, &there, &taker);
+        mem_fail_at(n);
+        for (id[0] = 0; id[0] < 20; id[0]++)
+            (void)!cid_set_add(&set, id, sizeof(id));
+        check(here.count == set.count);
+        cid_set_take(&taker, &set);
+        check(!here.count && there.count == taker.count);
+        cid_set_release(&taker);
+        cid_set_release(&set);
+        cid_table_release(&here);
+        cid_table_release(&there);
+        if (!mem_failed())
+            break;
+    }
+    mem_fail_at(0);
+}
+
+enum { CROWD = 16384, CROWD_IDS = 4 };
+
+static uint64_t cpu_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+TEST(the_end_of_one_of_many_owners_costs_no_more_than_its_beginning)
+{
+    static struct cid_set sets[CROWD];
+    struct cid_table table;
+    uint8_t id[CID_LENGTH];
+    uint64_t begun = cpu_ns(), made, over;
+
+    cid_table_init(&table, 3);
+    for (int i = 0; i < CROWD; i++) {
+        cid_set_init(&sets[i], &table, &sets[i]);
+        for (int j = 0; j < CROWD_IDS; j++) {
+            for (unsigned k = 0; k < sizeof(id); k++)
+                id[k] = (uint8_t)rand();
+            check(cid_set_add(&sets[i], id, sizeof(id)) == 0);
+        }
+    }
+    made = cpu_ns();
+    for (int i = 0; i < CROWD; i++)
+        cid_set_release(&sets[i]);
+    over = cpu_ns();
+    check(!table.count && over - made < 3 * (made - begun));
     cid_table_release(&table);
 }

@@ -50,7 +50,8 @@ static bool scene_open(void)
                                                      .tls = &scene.tls,
                                                      .reconnect_min_ns = 500 * OPTION_MS,
                                                      .reconnect_max_ns = 30 * OPTION_SECOND};
-    if (client_share_open(&scene.share, scene.hand.worker.os, &scene.settings.client, 1))
+    if (client_share_open(&scene.share, scene.hand.worker.os, &scene.settings.client, 1,
+                          scene.error, sizeof(scene.error)))
         return false;
     scene.client = tunnel_client_new(&options, scene.error, sizeof(scene.error));
     if (scene.client)

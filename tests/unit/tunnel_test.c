@@ -118,7 +118,8 @@ static bool scene_start_client(struct scene *scene)
 
     strcpy(scene->upstream.server_name, "localhost");
     if (!scene->client_share.groups &&
-        client_share_open(&scene->client_share, &os_linux, &scene->settings.client, 1))
+        client_share_open(&scene->client_share, &os_linux, &scene->settings.client, 1, scene->error,
+                          sizeof(scene->error)))
         return false;
     scene->client = tunnel_client_new(&options, scene->error, sizeof(scene->error));
     if (scene->client)
