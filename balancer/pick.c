@@ -166,13 +166,16 @@ static struct member *pick_random(const struct search *search)
     return member ? member : search_from(search, search_random(search, search->tier->count));
 }
 
+/* Between two draws the last one may have been taken elsewhere, or one may have come back. */
 static struct member *pick_p2c(const struct search *search)
 {
     struct member *one = pick_random(search), *other = one;
 
     for (int draw = 0; draw < 8 && other == one; draw++)
         other = pick_random(search);
-    return one && member_is_freer(other, one, search->pick->worker->index) ? other : one;
+    if (!one || !other)
+        return one ? one : other;
+    return member_is_freer(other, one, search->pick->worker->index) ? other : one;
 }
 
 /* Rendezvous hashing: each member bids for the source, and no bid depends on the others.  A bid is

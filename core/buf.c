@@ -8,6 +8,7 @@
 
 /* Chunks returned between two looks at how many were never needed: about 128 MB of medium ones. */
 enum { TRIM_EVERY = 8192 };
+enum { PACK_MAX = 1024 }; /* longer ones are half of a small chunk at least */
 
 static const uint32_t pool_bytes[POOL_COUNT] = {
     [POOL_SMALL] = POOL_SMALL_SIZE,
@@ -329,6 +330,18 @@ static void queue_fill_tail(struct queue *queue, const uint8_t *data, uint32_t l
     last->length += length;
     last->chunk->used = last->start + last->length;
     queue->length += length;
+}
+
+void queue_pack(struct queue *queue, struct piece *piece)
+{
+    uint32_t room = queue_tail_room(queue);
+
+    if (!room || piece->length > room || piece->length > PACK_MAX) {
+        queue_push(queue, piece);
+        return;
+    }
+    queue_fill_tail(queue, piece_data(piece), piece->length);
+    piece_free(piece);
 }
 
 /* Copies into new chunks; all or nothing. */

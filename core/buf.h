@@ -99,6 +99,10 @@ static inline bool queue_empty(const struct queue *queue)
     return !queue->first;
 }
 void queue_push(struct queue *queue, struct piece *piece); /* taken */
+/* The same, but a small one is copied into the room behind the last one, where the queue is its
+ * chunk's only holder: so a peer that sends byte by byte costs no chunk for each.  What the last
+ * piece held stays where it is, for a send that may be in flight. */
+void queue_pack(struct queue *queue, struct piece *piece); /* taken */
 struct piece *queue_pop(struct queue *queue);              /* the caller's; NULL when empty */
 void queue_take_all(struct queue *to, struct queue *from);
 void queue_skip(struct queue *queue, uint64_t length); /* frees that many bytes off the front */

@@ -170,3 +170,10 @@ int sock_udp_connect(struct os *os, const struct addr *peer)
     os->close(os, fd);
     return rc;
 }
+
+void sock_udp_let_fragment(struct os *os, int fd, int family)
+{
+    set_int(os, fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_WANT);
+    if (family == AF_INET6)
+        set_int(os, fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_WANT);
+}

@@ -395,7 +395,7 @@ static void tcp_end_write(struct stream *stream, struct piece *piece)
         end->wasted += piece->length;
         piece_free(piece);
     } else {
-        queue_push(&end->out, piece);
+        queue_pack(&end->out, piece);
     }
     worker_defer(end->worker, &end->task);
 }

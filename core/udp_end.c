@@ -153,6 +153,7 @@ static int udp_end_open(struct udp_end *end, const struct addr *peer)
     end->fd = sock_udp_connect(end->worker->os, peer);
     if (end->fd < 0)
         return end->fd;
+    sock_udp_let_fragment(end->worker->os, end->fd, addr_family(peer));
     end->sender = udp_sender_new(end->worker, end->fd);
     if (end->sender)
         return 0;

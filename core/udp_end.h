@@ -14,7 +14,7 @@ struct datagram_end *udp_end_new(struct worker *worker, const struct addr *peer,
 
 /* The sending half, shared with listeners that answer many peers from one socket: collects
  * datagrams of a turn, coalesces runs of equal size to one peer into GSO sends, drops and counts
- * what exceeds its bound.  Owner: who embeds it.  The device that refuses GSO is remembered. */
+ * what exceeds its bound.  Owner: who embeds it.  What goes singly only is remembered. */
 struct udp_sender;
 struct udp_sender *udp_sender_new(struct worker *worker, int fd) MUST_CHECK; /* fd borrowed */
 /* peer NULL: connected.  local: the source address to answer from; NULL leaves it to the kernel. */

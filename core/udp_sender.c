@@ -39,9 +39,9 @@ struct udp_sender {
     struct chunk *chunk; /* being filled; its `used` says how far */
     uint32_t runs;
     uint64_t bytes;
-    uint64_t turn_bytes; /* queued since the last flush */
-    bool bulky;          /* the last turn outgrew a medium chunk */
-    bool segments_refused;
+    uint64_t turn_bytes;      /* queued since the last flush */
+    uint32_t segment_max;     /* longer ones were refused in a run, and then taken singly */
+    bool bulky;               /* the last turn outgrew a medium chunk */
     udp_sender_idle_fn *idle; /* set by stop */
     void *owner;
     struct task task;
@@ -125,12 +125,20 @@ static void udp_run_count_failure(struct udp_run *run, int error)
                      count);
 }
 
-/* A device without checksum offload refuses segments; a path narrower than a segment does so too,
- * but then also refuses the single datagram, and the next runs may be smaller. */
+/* A device without checksum offload refuses segments; so does a path narrower than a segment, which
+ * may take them singly, in fragments, or a shorter last one. */
 static bool udp_run_wants_singles(const struct udp_run *run, int error)
 {
-    return (error == -EIO || error == -EINVAL) && !run->single && run->count > 1 &&
-           !run->sender->idle;
+    return (error == -EIO || error == -EINVAL || error == -EMSGSIZE) && !run->single &&
+           run->count > 1 && !run->sender->idle;
+}
+
+static void udp_run_taken_singly(const struct udp_run *run)
+{
+    struct udp_sender *sender = run->sender;
+
+    if (run->iov.iov_len == run->segment && run->segment <= sender->segment_max)
+        sender->segment_max = run->segment - 1;
 }
 
 /* True: another datagram of the run is on its way. */
@@ -139,7 +147,7 @@ static bool udp_run_go_on(struct udp_run *run, int res)
     if (!run->single)
         return false;
     if (res >= 0)
-        run->sender->segments_refused = true;
+        udp_run_taken_singly(run);
     run->done += (uint32_t)run->iov.iov_len;
     if (run->done >= run->length || run->sender->idle)
         return false;
@@ -187,10 +195,10 @@ static bool udp_sender_may_extend(const struct udp_sender *sender, const struct 
                                   const struct addr *peer, const struct addr *local,
                                   uint32_t length)
 {
-    return run && !sender->segments_refused && !run->ended && length && length <= run->segment &&
-           !udp_run_is_full(run, length) && run->chunk == sender->chunk &&
-           sender->chunk->size - sender->chunk->used >= length && addr_is(&run->peer, peer) &&
-           addr_is(&run->local, local);
+    return run && !run->ended && length && length <= run->segment &&
+           run->segment <= sender->segment_max && !udp_run_is_full(run, length) &&
+           run->chunk == sender->chunk && sender->chunk->size - sender->chunk->used >= length &&
+           addr_is(&run->peer, peer) && addr_is(&run->local, local);
 }
 
 /* A new chunk when the old one is out of room, or when a run that filled up leaves too little for
@@ -334,6 +342,7 @@ struct udp_sender *udp_sender_new(struct worker *worker, int fd)
         return NULL;
     sender->worker = worker;
     sender->fd = fd;
+    sender->segment_max = DATAGRAM_MAX;
     list_init(&sender->queued);
     list_init(&sender->flying);
     task_init(&sender->task, udp_sender_settle);

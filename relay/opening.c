@@ -123,7 +123,7 @@ static void opening_user_received(struct stream *stream, struct piece *piece)
         else
             opening_give_up(opening, REASON_NO_MEMORY);
     }
-    queue_push(&opening->kept, piece);
+    queue_pack(&opening->kept, piece);
 }
 
 static void opening_user_ended(struct stream *stream)

@@ -67,7 +67,7 @@ static void proxy_wait_received(struct stream *stream, struct piece *piece)
 
     memcpy(wait->bytes + wait->length, piece_data(piece), length);
     wait->length += length;
-    queue_push(&wait->session->received, piece);
+    queue_pack(&wait->session->received, piece);
     rc = proxy_in_parse(wait->bytes, wait->length, wait->session->frame->accept_proxy, &in);
     if (rc > 0)
         proxy_wait_take(wait, &in, (uint32_t)rc);

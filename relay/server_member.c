@@ -17,15 +17,16 @@ struct server_open {
     struct tcp_connect connect;
     struct task task; /* answers that must not come from inside open or cancel */
     enum reason reason;
+    uint32_t at;    /* the address it goes to */
     uint32_t tried; /* addresses that failed */
     bool connecting, cancelled;
     enum send_proxy send_proxy; /* as it was when it began */
 };
 
-/* Where to go now; a server without a port keeps the user's. */
-static struct addr server_site_addr(const struct server_site *site, uint16_t port)
+/* A server without a port keeps the user's. */
+static struct addr server_site_addr(const struct server_site *site, uint32_t at, uint16_t port)
 {
-    struct addr addr = site->addrs[site->addr_next];
+    struct addr addr = site->addrs[at];
 
     if (!site->server->server.host.port)
         addr_set_port(&addr, port);
@@ -66,16 +67,20 @@ static void server_open_fail_later(struct server_open *open, enum reason reason)
 
 static void server_open_connect(struct server_open *open);
 
-/* A name may stand for several addresses: one that failed makes way for the next, now and for later
- * opens; when all have failed, an old answer is asked for again.  True: it goes on. */
+/* A name may stand for several addresses: one that failed makes way for the next, now and, unless
+ * another open has seen to that, for later opens; when all have failed, an old answer is asked for
+ * again.  True: it goes on. */
 static bool server_open_goes_on(struct server_open *open)
 {
     struct server_site *site = open->site;
+    uint32_t failed = open->at;
 
     if (open->cancelled)
         return false;
     if (site->addr_count)
-        site->addr_next = (site->addr_next + 1) % site->addr_count;
+        open->at = (failed + 1) % site->addr_count;
+    if (site->addr_next == failed)
+        site->addr_next = open->at;
     if (++open->tried < site->addr_count) {
         server_open_connect(open);
         return true;
@@ -147,7 +152,7 @@ static void server_open_connect(struct server_open *open)
 {
     struct server_site *site = open->site;
     const struct backend_settings *backend = server_backend(site->server);
-    struct addr addr = server_site_addr(site, open->request->port);
+    struct addr addr = server_site_addr(site, open->at, open->request->port);
     struct tcp_options options = {.keepalive_s = (uint32_t)(backend->keepalive_ns / 1000000000)};
 
     if (!site->addr_count) {
@@ -160,11 +165,17 @@ static void server_open_connect(struct server_open *open)
                       server_open_connected);
 }
 
+static void server_open_begin(struct server_open *open)
+{
+    open->at = open->site->addr_next;
+    server_open_connect(open);
+}
+
 /* The name was answered, one way or the other. */
 void server_opens_go_on(struct list *waiting)
 {
     for (struct list *link; (link = list_pop(waiting));)
-        server_open_connect(container_of(link, struct server_open, link));
+        server_open_begin(container_of(link, struct server_open, link));
 }
 
 /* ---- the member ---- */
@@ -187,7 +198,7 @@ static int server_member_open(struct member *member, struct worker *worker,
     if (!site->addr_count && site->asked)
         list_append(&site->waiting, &open->link);
     else
-        server_open_connect(open);
+        server_open_begin(open);
     return 0;
 }
 
@@ -255,7 +266,7 @@ static struct datagram_end *server_member_open_datagrams(struct member *member,
         *reason = site->answered ? REASON_NAME_UNKNOWN : REASON_NAME_PENDING;
         return NULL;
     }
-    addr = server_site_addr(site, request->port);
+    addr = server_site_addr(site, site->addr_next, request->port);
     end = udp_end_new(worker, &addr, &error);
     if (!end) {
         *reason = reason_of_errno(error);

@@ -86,6 +86,7 @@ int udp_door_init(struct udp_door *door, struct worker *worker, int fd)
     error = worker->os->local_addr(worker->os, door->fd, &door->addr);
     if (error)
         goto close_fd;
+    sock_udp_let_fragment(worker->os, door->fd, addr_family(&door->addr));
     error = -ENOMEM;
     door->sender = udp_sender_new(worker, door->fd);
     if (!door->sender)

@@ -259,6 +259,31 @@ TEST(queue_append_fills_the_last_chunk_only_while_it_is_the_queues_alone)
     pools_free(&pools);
 }
 
+TEST(queue_pack_fills_the_last_chunk_only_while_it_is_the_queues_alone)
+{
+    struct pools *pools = pools_new(&roomy);
+    struct piece *shared, *piece;
+    struct queue queue;
+
+    queue_init(&queue);
+    for (int i = 0; i < 5000; i++) {
+        piece = piece_copy(pools, &"abcdefg"[i % 7], 1);
+        check(piece);
+        queue_pack(&queue, piece);
+    }
+    check(queue.length == 5000 && pools_busy(pools, POOL_SMALL) == 3);
+    check(memcmp(piece_data(queue.last), &"abcdefg"[4096 % 7], 1) == 0);
+    shared = piece_share(queue.last);
+    piece = piece_copy(pools, "x", 1);
+    check(shared && piece);
+    queue_pack(&queue, piece);
+    check(queue.last == piece && pools_busy(pools, POOL_SMALL) == 4);
+    piece_free(shared);
+    queue_clear(&queue);
+    check(pools_busy(pools, POOL_SMALL) == 0);
+    pools_free(&pools);
+}
+
 TEST(queue_append_adds_all_or_nothing)
 {
     static const uint8_t bytes[5 * 2048];
@@ -350,7 +375,7 @@ static bool model_step(struct queue *queue, struct pools *pools)
     struct piece *piece;
     const uint8_t *bytes;
 
-    switch (model_random(4)) {
+    switch (model_random(5)) {
     case 0:
         if (length > queue->length)
             length = (uint32_t)queue->length;
@@ -369,6 +394,11 @@ static bool model_step(struct queue *queue, struct pools *pools)
             piece_free(piece);
         }
         return true;
+    case 3:
+        piece = piece_copy(pools, model_append(length), length);
+        if (piece)
+            queue_pack(queue, piece);
+        return piece;
     default:
         bytes = model_append(length);
         return queue_append(queue, pools, model_random(2), bytes, length) == 0;

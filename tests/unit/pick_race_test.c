@@ -137,3 +137,56 @@ TEST(two_workers_pick_while_a_third_swaps_the_table)
     check(made == gone);
     worker_release(&real.worker);
 }
+
+/* ---- one that comes and goes while a worker looks at it ---- */
+
+static _Atomic bool flipping;
+
+static void *flipper_main(void *context)
+{
+    struct member *member = context;
+
+    while (flipping) {
+        atomic_store(&member->state, MEMBER_SUSPECT);
+        atomic_store(&member->state, MEMBER_FIT);
+    }
+    return NULL;
+}
+
+static void pick_and_drop(struct backend_pool *from, int count)
+{
+    struct worker worker = {.index = 0};
+    struct addr source = loopback_addr();
+
+    for (int i = 0; i < count; i++) {
+        struct pick pick = {.worker = &worker, .source = &source};
+        struct member *member = backend_pick(from, &pick);
+
+        if (member)
+            member_drop(member, &worker);
+    }
+}
+
+static void pick_while_it_flips(enum balance balance)
+{
+    struct backend_pool *one =
+        backend_pool_new(&(struct pool_options){.name = "web", .balance = balance});
+    struct member *member = short_member_new();
+    pthread_t thread;
+
+    must(one && backend_pool_add(one, member) == 0);
+    flipping = true;
+    must(pthread_create(&thread, NULL, flipper_main, member) == 0);
+    pick_and_drop(one, PICKS / 50);
+    flipping = false;
+    pthread_join(thread, NULL);
+    backend_pool_free(&one);
+}
+
+TEST(no_balance_trips_over_a_member_that_comes_and_goes_while_it_looks)
+{
+    made = gone = 0;
+    for (enum balance balance = BALANCE_ROUND_ROBIN; balance <= BALANCE_SOURCE_HASH; balance++)
+        pick_while_it_flips(balance);
+    check(made == gone);
+}

@@ -269,6 +269,35 @@ BOTH(a_small_receive_does_not_hold_a_large_chunk)
     scene_close(&scene);
 }
 
+BOTH(single_bytes_for_a_peer_that_does_not_read_cost_no_chunk_each)
+{
+    enum { BYTES = 20000 };
+    static char full[16 << 10];
+    struct scene scene;
+    struct piece *piece;
+
+    check(scene_open(&scene, without));
+    for (uint64_t before = 1; scene.owner.drained != before;) { /* until the kernel takes no more */
+        before = scene.owner.drained;
+        for (int i = 0; i < 16; i++) {
+            piece = piece_copy(scene.real.worker.pools, full, sizeof(full));
+            check(piece);
+            quietly(&scene.owner, stream_write(scene.owner.stream, piece));
+        }
+        turn_some(&scene.real);
+    }
+    for (int i = 0; i < BYTES; i++) {
+        owner_write(&scene.owner, &scene.real, "x");
+        if (i % 100 == 0)
+            check(worker_turn(&scene.real.worker, scene.real.worker.now_ns) == 0);
+    }
+    check(pools_busy(scene.real.worker.pools, POOL_SMALL) <= BYTES / POOL_SMALL_SIZE + 1);
+    stream_stop(scene.owner.stream, REASON_SHUTDOWN);
+    check(turn_until(&scene.real, scene.owner.closed));
+    check(leaked(&scene.real) == 0);
+    scene_close(&scene);
+}
+
 BOTH(an_answer_sent_before_a_reset_is_delivered_and_never_looks_complete)
 {
     static char answer[40000]; /* all of it in flight before the reset */
