@@ -65,6 +65,7 @@ COLUMNS = [
     ("lost_percent", "lost %"),
     ("mbit_s", "Mbit/s"),
     ("kb_each", "KB each"),
+    ("rss_mb", "RSS MB"),
 ]
 TABLE = [
     ("gbit_s", "Gbit/s"),
@@ -76,6 +77,7 @@ TABLE = [
     ("lost_percent", "lost %"),
 ]
 SHARES = (20, 50, 80)
+LATENCY = "p99_us_at_50"
 
 
 def table(header, lines, align="---:"):
@@ -101,7 +103,7 @@ def row_section(name, result):
     count = max((len(got) for got in result["samples"].values()), default=0)
     text += f", {count} rounds" + (f", {result['dropped']} disturbed" if result["dropped"] else "")
     text += "\n\n"
-    if name == "tunnel-latency" or name == "direct-latency":
+    if result["key"] == LATENCY:
         text += latency_table(result)
     elif result["samples"]:
         columns = [

@@ -18,6 +18,7 @@ MEDIAN_ROUNDS = 5
 WIRE_SECONDS = 6
 COMPARED = (
     "gbit_s", "per_s", "packets_per_s", "mbit_s", "cpu_s_per_gb", "cpu_us_each", "bytes_each", "seconds",
+    "p99_us_at_50",
 )  # fmt: skip
 
 
@@ -96,7 +97,7 @@ class Runner:
         # A wire that delays needs time until a connection has found its rate.
         seconds = max(self.options.seconds, WIRE_SECONDS) if self.path.wire else None
         system, bench = self.systems[name], self.bench(seconds)
-        cores = self.cores if name.startswith("qmux-uring") else self.peer_cores
+        cores = self.cores if system.pinned else self.peer_cores
         try:
             if row.origin:
                 bench.start_origin(row.origin)
