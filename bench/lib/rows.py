@@ -160,7 +160,8 @@ def path_of(row, default):
 # What is promised: (row, figure, peer, way, bound); without a peer the bound is the figure's own.
 # A loss says nothing where iperf3 loses more than REFERENCE_LOSS percent with nothing between its ends.
 REFERENCE_LOSS = 0.001
-CEILING_SHARE = 0.75  # of what its parts allow, at least, for one stream through the tunnel
+CEILING_ROWS = ("tunnel-tcp-up", "tunnel-tcp-down")
+CEILING_SHARE = 0.75  # of what the tunnel's parts allow, at least
 GOALS = (
     [
         ("tunnel-udp-loss", "lost_percent", None, "at most", 0.01),
