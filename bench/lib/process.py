@@ -79,6 +79,13 @@ def await_free(ports, space=None, seconds=5):
         time.sleep(0.01)
 
 
+def forget(port):
+    """Drops what the kernel remembers of closed connections to a port: a program that binds it with
+    SO_REUSEPORT alone (Go's gnet does) leaves remains beside which nobody else can listen."""
+    words = ["ss", "-K", "-tan", f"sport = :{port}"]
+    subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+
+
 def bound(space):
     """Ports that are listened on (TCP) or bound (UDP) in a namespace."""
     words = ["ip", "netns", "exec", space] if space else []

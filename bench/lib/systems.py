@@ -9,7 +9,7 @@ import shutil
 import string
 import subprocess
 
-from lib.process import Process, await_answer, await_free
+from lib.process import Process, await_answer, await_free, forget
 
 USER_PORT, SERVICE_PORT, TUNNEL_PORT = 7000, 7001, 7443
 FIRST_PORT, LAST_PORT = 10000, 19999
@@ -91,6 +91,7 @@ class System:
     def stop(self):
         for process in reversed(self.processes):
             process.stop()
+        forget(USER_PORT)
 
 
 class TwoWorkers(System):
