@@ -78,6 +78,7 @@ TABLE = [
 ]
 SHARES = (20, 50, 80)
 LATENCY = "p99_us_at_50"
+PLOTS = ("throughput", "cpu", "requests", "cpu-requests", "udp", "memory")
 
 
 def table(header, lines, align="---:"):
@@ -194,21 +195,39 @@ def ceiling_section(stages, rows):
     return text + "\n"
 
 
+def verdict_section(rows):
+    """What fails comes first."""
+    verdicts = [(name, v) for name, row in rows.items() for v in row["verdicts"]]
+    if not verdicts:
+        return ""
+    words = ("FAILS", "open", "holds")
+    verdicts.sort(key=lambda verdict: words.index(verdict_word(verdict[1])))
+    counts = {word: sum(verdict_word(v) == word for _, v in verdicts) for word in words}
+    lines = [[verdict_word(v), name, v["words"], v["why"]] for name, v in verdicts]
+    text = f"{counts['holds']} hold, {counts['FAILS']} fail, {counts['open']} are open.\n\n"
+    return "## Verdicts\n\n" + text + table(["", "row", "claim", "from"], lines, "---")
+
+
+def plot_place(name):
+    """Bars by what people ask first, then what scales, then latencies."""
+    known = [i for i, word in enumerate(PLOTS) if name == word]
+    return (known[0] if known else len(PLOTS), not name.startswith("scaling"), name)
+
+
 def write(results, folder):
     machine, rows = results["machine"], results["rows"]
     text = f"# bench/run.sh {results['command']}\n\n".replace(" \n", "\n")
     text += f"{machine['date']}, {machine['version']}.\n\n"
-    text += "\n".join(f"- {key}: {value}" for key, value in machine.items() if key not in ("date", "version"))
+    text += "\n".join(
+        f"- {key}: {value}" for key, value in machine.items() if key not in ("date", "version")
+    )
     text += f"\n- rounds dropped for a disturbed machine: {results['dropped_rounds']}"
     if results["kept_disturbed"]:
         text += f"; **{results['kept_disturbed']} disturbed rounds kept**: figures are noisy"
     text += "\n\nMedians with bootstrap 95 % intervals; ratios are taken pair by pair.\n\n"
-    verdicts = [(name, v) for name, row in rows.items() for v in row["verdicts"]]
-    if verdicts:
-        lines = [[verdict_word(v), name, v["words"], v["why"]] for name, v in verdicts]
-        text += "## Verdicts\n\n" + table(["", "row", "claim", "from"], lines, "---")
-    for name in sorted(f for f in os.listdir(folder) if f.endswith(".svg")):
-        text += f"![{name[:-4]}]({name})\n"
+    text += verdict_section(rows)
+    for name in sorted((f[:-4] for f in os.listdir(folder) if f.endswith(".svg")), key=plot_place):
+        text += f"![{name}]({name}.svg)\n"
     text += "\n## Rows\n\n"
     for name, row in rows.items():
         if not name.startswith("table-"):

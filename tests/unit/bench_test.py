@@ -117,7 +117,8 @@ class Verdicts(unittest.TestCase):
         self.assertIsNone(verdict["holds"])
 
     def test_what_costs_too_much_fails(self):
-        samples = {"qmux-uring-direct": [{"cpu_us_each": 8.0}] * 7, "haproxy": [{"cpu_us_each": 10.0}] * 7}
+        ours, theirs = [{"cpu_us_each": 8.0}] * 7, [{"cpu_us_each": 10.0}] * 7
+        samples = {"qmux-uring-direct": ours, "haproxy": theirs}
         words = "cpu_us_each at most 0.7 of haproxy"
         self.assertIs(self.judged("direct-connections", samples)[words]["holds"], False)
 
@@ -240,6 +241,13 @@ class Summaries(unittest.TestCase):
                 text = file.read()
         self.assertIn("| **qmux-uring** | 4.00 [4.00, 4.00] |", text)
         self.assertIn("- qmux: not measured: no binary of qmux\n", text)
+
+    def test_what_fails_is_named_first(self):
+        verdicts = [{"words": word, "why": "", "holds": holds} for word, holds in
+                    (("a", True), ("b", None), ("c", False))]  # fmt: skip
+        text = report.verdict_section({"a-row": {"verdicts": verdicts}})
+        self.assertIn("1 hold, 1 fail, 1 are open.", text)
+        self.assertLess(text.index("| c |"), text.index("| b |"))
 
     def test_a_tail_starts_at_all_and_ends_below_one_of_all(self):
         points = plots.tail([{"h": [[10, 1], [20, 2]]}, {"h": [[20, 1]]}], "h")
