@@ -68,13 +68,14 @@ def latency(bench, system, connections=64, anew=False):
         most = bench.load(system, "requests", extra, bench.seconds)["per_s"]
         if not most:
             raise Failed(f"{system.name} answered nothing")
-        figures["highest_per_s"] = most
+        figures |= {"highest_per_s": most, "errors": 0}
         for share in SHARES:
             rate = most * share / 100
             got = bench.load(system, "requests", extra + ["--rate", f"{rate:.0f}"], bench.seconds)
             figures[f"p50_us_at_{share}"] = got["p50_us"]
             figures[f"p99_us_at_{share}"] = got["p99_us"]
             figures[f"histogram_at_{share}"] = got["histogram"]
+            figures["errors"] += got["lost"] + got["failed"]
     return figures | disturbance(span)
 
 

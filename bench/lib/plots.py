@@ -25,6 +25,8 @@ BARS = {
         "direct-connections")),
     "udp": ("packets_per_s", "datagrams per second with under 1 % lost, more is better", (
         "tunnel-udp-64", "tunnel-udp-512", "tunnel-udp", "direct-udp")),
+    "workers": ("cpu_us_each", "CPU microseconds each by one worker and by two, less is better", (
+        "workers-tunnel-requests", "workers-direct-requests", "workers-direct-connections")),
     "memory": ("bytes_each", "bytes per idle connection, less is better", (
         "idle-memory", "direct-idle-memory")),
 }  # fmt: skip
@@ -53,12 +55,12 @@ LATENCIES = {
 }
 PERCENTILES = ("tunnel-requests", "tunnel-connections", "direct-requests", "direct-connections")
 # In inches: of a bar, of what a panel needs beside its bars, and of what stands left of them.
-BAR, PANEL, NAMES, COLUMN = 0.25, 0.52, 1.5, 5.6
+BAR, PANEL, NAMES, COLUMN = 0.25, 0.52, 1.7, 6.3
 
 
 def style(plt):
     plt.rcParams.update({
-        "font.family": "DejaVu Sans", "font.size": 10, "axes.titlesize": 10.5,
+        "font.family": "DejaVu Sans", "font.size": 10, "axes.titlesize": 10,
         "axes.titleweight": "bold", "axes.titlelocation": "left", "axes.spines.top": False,
         "axes.spines.right": False, "axes.edgecolor": "#cbd5e1", "xtick.color": FAINT,
         "ytick.color": INK, "axes.grid": True, "grid.color": "#e2e8f0", "axes.axisbelow": True,
@@ -88,7 +90,7 @@ def bars(plt, rows, folder, name):
         got = {system: report.spread(found, key) for system, found in samples.items()}
         got = {system: figures for system, figures in got.items() if figures}
         if got:
-            columns["direct" if row.startswith("direct") else "tunnel"].append((rows[row], got))
+            columns["direct" if "direct" in row else "tunnel"].append((rows[row], got))
     columns = [panels for panels in columns.values() if panels]
     if not columns:
         return

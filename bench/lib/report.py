@@ -78,7 +78,7 @@ TABLE = [
 ]
 SHARES = (20, 50, 80)
 LATENCY = "p99_us_at_50"
-PLOTS = ("throughput", "cpu", "requests", "cpu-requests", "udp", "memory")
+PLOTS = ("throughput", "cpu", "requests", "cpu-requests", "udp", "memory", "workers")
 
 
 def table(header, lines, align="---:"):
@@ -143,11 +143,11 @@ def payload_of(result):
 
 def latency_table(result):
     header = ["us", "highest per s"]
-    header += [f"{p} at {share} %" for share in SHARES for p in ("p50", "p99")]
+    header += [f"{p} at {share} %" for share in SHARES for p in ("p50", "p99")] + ["errors"]
     lines = []
     for name, got in result["samples"].items():
         keys = [f"{p}_us_at_{share}" for share in SHARES for p in ("p50", "p99")]
-        lines.append([name] + [words_of(got, key) for key in ["highest_per_s", *keys]])
+        lines.append([name] + [words_of(got, key) for key in ["highest_per_s", *keys, "errors"]])
     return table(header, lines)
 
 
