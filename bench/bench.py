@@ -82,10 +82,12 @@ def parse():
     add("--baseline", metavar="FILE", help="a results.json of this machine; fails past --threshold")
     add("--threshold", type=float, default=10, metavar="PERCENT")
     add("--keep-disturbed", action="store_true", help="keep rounds that others disturbed, and say so")
-    add("--out", metavar="FOLDER")
-    add("--binary", required=True, help=argparse.SUPPRESS)
-    add("--tools", required=True, help=argparse.SUPPRESS)
-    add("--far", required=True, help=argparse.SUPPRESS)
+    add("--out", metavar="FOLDER", help="where to write; default bench/results/DATE")
+    add("--redraw", metavar="FILE", help="measure nothing: draw and write what a results.json says, "
+        "where it lies or into --out")  # fmt: skip
+    add("--binary", help=argparse.SUPPRESS)
+    add("--tools", help=argparse.SUPPRESS)
+    add("--far", help=argparse.SUPPRESS)
     options = parser.parse_args()
     options.rounds = options.rounds or (3 if options.quick else 7)
     options.seconds = options.seconds or (1 if options.quick else 3)
@@ -141,7 +143,9 @@ def measure(options, runner, results, with_stages, rows):
     say(f"stages [{time.monotonic() - started:.0f} s]")
     try:
         results["stages"] = stages.measure(runner, stage_packet(options))
-        say(f"    ceiling {results['stages']['ceiling']['gbit_s']:.1f} Gbit/s")
+        ceiling = results["stages"]["ceiling"]["gbit_s"]
+        say(f"    ceiling {ceiling:.1f} Gbit/s")
+        runner.judge_ceiling(results["rows"], ceiling)
     except Failed as error:
         results["stages"] = {"why": str(error)}
         say(f"    not measured: {error}")
@@ -159,12 +163,25 @@ def write(options, results):
         say("\n".join(results["baseline"]))
     with open(os.path.join(folder, "results.json"), "w") as file:
         json.dump(results, file, indent=1)
+    show(results, folder)
+    return 1 if failed else 0
+
+
+def show(results, folder):
+    """What a person reads of it: plots, and the summary that shows them."""
     note = plots.draw(results, folder)
     if note:
         say(note)
     report.write(results, folder)
     say(f"written: {folder}/summary.md, results.json and plots")
-    return 1 if failed else 0
+
+
+def redraw(options):
+    folder = options.out or os.path.dirname(options.redraw) or "."
+    os.makedirs(folder, exist_ok=True)
+    with open(options.redraw) as file:
+        show(json.load(file), folder)
+    return 0
 
 
 def shown_command(words):
@@ -181,6 +198,8 @@ def shown_command(words):
 
 def main():
     options = parse()
+    if options.redraw:
+        return redraw(options)
     given = {"qmux-uring": os.path.abspath(options.binary)}
     binaries = find_binaries(given, os.path.abspath(options.tools))
     rows, with_stages = chosen_rows(options)

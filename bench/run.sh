@@ -1,22 +1,22 @@
 #!/usr/bin/env bash
 # bench/run.sh [--quick | --full] [--only ROW,…] [--peers NAME,…] [--peer NAME=PATH] [--path PATH]
 #              [--workers N] [--mtu BYTES] [--rounds N] [--seconds N] [--baseline FILE] [--out FOLDER]
+# bench/run.sh --redraw FILE [--out FOLDER]
 # Measures the release binary beside what people would use instead, in network namespaces of its
 # own with cubic everywhere.  bench/run.sh --help lists the rest; bench/README.md says how to read it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 say() { printf '==> %s\n' "$*"; }
-case " $* " in *" --help "* | *" -h "*)
-    exec python3 bench/bench.py --binary - --tools - --far - --help ;;
-esac
+# Debian's python is the one that has Debian's matplotlib.
+python=python3
+if [ -e /usr/lib/python3/dist-packages/matplotlib ]; then python=/usr/bin/python3; fi
+case " $* " in *" --help "* | *" -h "* | *" --redraw"*) exec "$python" bench/bench.py "$@" ;; esac
 
 tools/need.sh iperf3=iperf3 wrk=wrk /usr/sbin/haproxy=haproxy /usr/sbin/nginx=nginx \
     /usr/lib/nginx/modules/ngx_stream_module.so=libnginx-mod-stream ip=iproute2 python3=python3 \
     openssl=openssl ethtool=ethtool /usr/lib/python3/dist-packages/matplotlib=python3-matplotlib
 
-# Debian's python is the one that has Debian's matplotlib.
-python=python3
 if [ -e /usr/lib/python3/dist-packages/matplotlib ]; then python=/usr/bin/python3; fi
 
 if [ -z "${QMUX_BINARY:-}" ]; then

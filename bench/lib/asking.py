@@ -5,7 +5,7 @@ import resource
 import socket
 import time
 
-from lib.measure import Span, private_memory
+from lib.measure import Span, children, private_memory, resident_memory
 from lib.process import Failed, listening
 from lib.systems import FIRST_PORT, LAST_PORT
 from lib.tools import REQUEST, disturbance
@@ -59,43 +59,58 @@ def echo(bench, system, connections):
     } | disturbance(span)
 
 
-def latency(bench, system, connections=64):
-    """The highest rate first, then p50 and p99 at shares of it, counted from when each was due."""
-    extra = ["--connections", str(connections), "--http"]
+def latency(bench, system, connections=64, anew=False):
+    """The highest rate first, then p50 and p99 at shares of it, counted from when each was due; with
+    anew on a new connection each."""
+    extra = ["--connections", str(connections), "--http"] + (["--anew"] if anew else [])
     figures = {}
     with Span(system.pids()) as span:
         most = bench.load(system, "requests", extra, bench.seconds)["per_s"]
-        figures["highest_per_s"] = most
+        if not most:
+            raise Failed(f"{system.name} answered nothing")
+        figures |= {"highest_per_s": most, "errors": 0}
         for share in SHARES:
             rate = most * share / 100
             got = bench.load(system, "requests", extra + ["--rate", f"{rate:.0f}"], bench.seconds)
             figures[f"p50_us_at_{share}"] = got["p50_us"]
             figures[f"p99_us_at_{share}"] = got["p99_us"]
             figures[f"histogram_at_{share}"] = got["histogram"]
+            figures["errors"] += got["lost"] + got["failed"]
     return figures | disturbance(span)
 
 
 def idle_memory(bench, system):
     """The slope of private memory over connections that each moved 1 KB and then rest."""
     few, many = 500, 4000
+    with Span(system.pids()) as span:
+        before, after = memory_by_idle(bench, system, (few, many))
+    figures = {f"bytes_each.{name}": (after[name] - before[name]) / (many - few) for name in after}
+    figures["bytes_each"] = max(figures.values())
+    return figures | disturbance(span)
+
+
+def idle_crowd(bench, system, count=8000):
+    """Private memory of so many connections, above that of the system when it had none."""
+    with Span(system.pids()) as span:
+        before, after = memory_by_idle(bench, system, (0, count))
+    above = sum(after.values()) - sum(before.values())
+    return {"mb_above_empty": above / 1e6, "bytes_each": above / count} | disturbance(span)
+
+
+def memory_by_idle(bench, system, counts):
+    """By process, at each number of connections."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-    users, memory = [], {}
+    users, memory = [], []
     try:
-        with Span(system.pids()) as span:
-            for goal in (few, many):
-                while len(users) < goal:
-                    users.append(idle_user(bench, system, len(users)))
-                time.sleep(1.0)  # acknowledgements travel; nothing can be awaited from outside
-                memory[goal] = {name: private_memory(pid) for name, pid in system.pids().items()}
+        for goal in counts:
+            while len(users) < goal:
+                users.append(idle_user(bench, system, len(users)))
+            time.sleep(1.0)  # acknowledgements travel; nothing can be awaited from outside
+            memory.append({name: private_memory(pid) for name, pid in system.pids().items()})
     finally:
         for user in users:
             user.close()
-    figures = {
-        f"bytes_each.{name}": (memory[many][name] - memory[few][name]) / (many - few)
-        for name in memory[few]
-    }
-    figures["bytes_each"] = max(figures.values())
-    return figures | disturbance(span)
+    return memory
 
 
 def idle_user(bench, system, number):
@@ -128,8 +143,12 @@ def bind_ports(bench, system):
             time.sleep(0.01)
         else:
             raise Failed(f"{system.name} did not bind {wanted} ports in a minute")
+    seconds = time.monotonic() - started
     memory = sum(private_memory(pid) for pid in system.pids().values())
+    pid = system.processes[0].pid
+    resident = sum(resident_memory(each) for each in [pid, *children(pid)])
     return {
-        "seconds": time.monotonic() - started,
+        "seconds": seconds,
         "kb_each": memory / wanted / 1e3,
+        "rss_mb": resident / 1e6,
     } | disturbance(span)

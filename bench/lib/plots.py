@@ -1,41 +1,69 @@
-"""Plots as SVG and PNG; drawn only where matplotlib is."""
+"""Plots as SVG and PNG; drawn only where matplotlib is.  Ours is the thick orange one everywhere."""
 
 import os
 
 from lib import report
 
-OURS, THEIRS, ERROR = "#c2410c", "#94a3b8", "#334155"
-PALETTE = ["#c2410c", "#2563eb", "#059669", "#7c3aed", "#b45309", "#0891b2", "#be185d"]
+OURS, THEIRS, INK, FAINT = "#c2410c", "#94a3b8", "#1e293b", "#475569"
+COLORS = {  # the members of a family are shades of one colour
+    "rathole-tls": "#1d4ed8", "rathole-noise": "#60a5fa", "frp-tls": "#047857", "frp-quic": "#34d399",
+    "qmux": "#7c3aed", "haproxy": "#1d4ed8", "haproxy-splice": "#60a5fa", "nginx-16k": "#34d399",
+    "nginx-64k": "#047857", "nvelox": "#7c3aed",
+}  # fmt: skip
 BARS = {
-    "throughput": ("gbit_s", "Gbit/s, more is better", ("tunnel-tcp-up", "tunnel-tcp-down",
-                                                        "direct-tcp-1", "direct-tcp-4",
-                                                        "direct-copy-1", "direct-copy-4")),
-    "cpu": ("cpu_s_per_gb", "CPU seconds per GB, less is better",
-            ("tunnel-tcp-up", "tunnel-tcp-down", "direct-tcp-1", "direct-tcp-4", "direct-copy-1",
-             "direct-copy-4")),
-    "requests": ("per_s", "per second, more is better",
-                 ("tunnel-requests", "tunnel-connections", "direct-requests", "direct-connections")),
-    "udp": ("packets_per_s", "datagrams per second with under 1 % lost, more is better",
-            ("tunnel-udp-64", "tunnel-udp-512", "tunnel-udp", "direct-udp")),
-    "memory": ("bytes_each", "bytes per idle connection, less is better",
-               ("idle-memory", "direct-idle-memory")),
+    "throughput": ("gbit_s", "Gbit/s, more is better", (
+        "tunnel-tcp-up", "tunnel-tcp-down", "tunnel-tcp-64", "direct-tcp-1", "direct-tcp-64",
+        "direct-copy-1", "direct-copy-64")),
+    "cpu": ("cpu_s_per_gb", "CPU seconds per GB, less is better", (
+        "tunnel-tcp-up", "tunnel-tcp-down", "tunnel-tcp-64", "direct-tcp-1", "direct-tcp-64",
+        "direct-copy-1", "direct-copy-64")),
+    "requests": ("per_s", "per second, more is better", (
+        "tunnel-requests", "tunnel-connections", "direct-requests", "direct-requests-512",
+        "direct-connections")),
+    "cpu-requests": ("cpu_us_each", "CPU microseconds each, less is better", (
+        "tunnel-requests", "tunnel-connections", "direct-requests", "direct-requests-512",
+        "direct-connections")),
+    "udp": ("packets_per_s", "datagrams per second with under 1 % lost, more is better", (
+        "tunnel-udp-64", "tunnel-udp-512", "tunnel-udp", "direct-udp")),
+    "workers": ("cpu_us_each", "CPU microseconds each by one worker and by two, less is better", (
+        "workers-tunnel-requests", "workers-direct-requests", "workers-direct-connections")),
+    "memory": ("bytes_each", "bytes per idle connection, less is better", (
+        "idle-memory", "direct-idle-memory")),
 }  # fmt: skip
+# name: title, the row of each number, and panels: (figure, its words, times, whether the axis is log).
+STREAMS = (("gbit_s", "Gbit/s", 1, False), ("cpu_s_per_gb", "CPU seconds per GB", 1, False))
+ECHOES = (
+    ("per_s", "echoes per second", 1, True),
+    ("cpu_us_each", "CPU microseconds each", 1, True),
+    ("p99_us", "p99, milliseconds", 1e-3, True),
+)
 SCALING = {
-    "scaling-streams": ("Gbit/s by TCP streams", "gbit_s",
-                        {1: "table-tcp-1", 2: "table-tcp-2", 4: "table-tcp-4", 64: "tunnel-tcp-64"}),
-    "scaling-connections": ("64-byte echoes per second by connections", "per_s",
-                            {1: "tunnel-echo-1", 64: "tunnel-echo-64", 512: "tunnel-echo-512"}),
-    "scaling-direct": ("Gbit/s of the direct relay by TCP streams", "gbit_s",
-                       {1: "direct-tcp-1", 4: "direct-tcp-4", 64: "direct-tcp-64"}),
+    "scaling-streams": ("Tunnel, by number of TCP streams", {
+        1: "table-tcp-1", 2: "table-tcp-2", 4: "table-tcp-4", 64: "tunnel-tcp-64"}, STREAMS),
+    "scaling-connections": ("Tunnel, 64-byte echoes, by number of connections", {
+        1: "tunnel-echo-1", 64: "tunnel-echo-64", 512: "tunnel-echo-512"}, ECHOES),
+    "scaling-direct-streams": ("Direct relay, by number of TCP streams", {
+        1: "direct-tcp-1", 4: "direct-tcp-4", 64: "direct-tcp-64"}, STREAMS),
+    "scaling-direct-connections": ("Direct relay, 64-byte echoes, by number of connections", {
+        1: "direct-echo-1", 64: "direct-echo-64", 512: "direct-echo-512"}, ECHOES),
 }  # fmt: skip
+LATENCIES = {
+    "tunnel-latency": "Tunnel, 1 KB requests on kept connections",
+    "tunnel-connect-latency": "Tunnel, a new connection per request",
+    "direct-latency": "Direct relay, 1 KB requests on kept connections",
+    "direct-connect-latency": "Direct relay, a new connection per request",
+}
+PERCENTILES = ("tunnel-requests", "tunnel-connections", "direct-requests", "direct-connections")
+# In inches: of a bar, of what a panel needs beside its bars, and of what stands left of them.
+BAR, PANEL, NAMES, COLUMN = 0.25, 0.52, 1.7, 6.3
 
 
 def style(plt):
     plt.rcParams.update({
-        "font.family": "DejaVu Sans", "font.size": 10, "axes.titlesize": 11,
+        "font.family": "DejaVu Sans", "font.size": 10, "axes.titlesize": 10,
         "axes.titleweight": "bold", "axes.titlelocation": "left", "axes.spines.top": False,
-        "axes.spines.right": False, "axes.edgecolor": "#cbd5e1", "xtick.color": "#475569",
-        "ytick.color": "#1e293b", "axes.grid": True, "grid.color": "#e2e8f0", "axes.axisbelow": True,
+        "axes.spines.right": False, "axes.edgecolor": "#cbd5e1", "xtick.color": FAINT,
+        "ytick.color": INK, "axes.grid": True, "grid.color": "#e2e8f0", "axes.axisbelow": True,
         "figure.facecolor": "white", "svg.hashsalt": "qmux-uring",
     })  # fmt: skip
 
@@ -46,126 +74,219 @@ def save(figure, folder, name, plt):
     plt.close(figure)
 
 
+def line_style(system, ours):
+    if system == ours:
+        return {"color": OURS, "linewidth": 2.8, "zorder": 5}
+    return {"color": COLORS.get(system, THEIRS), "linewidth": 1.4}
+
+
+# ---- bars ----
 def bars(plt, rows, folder, name):
+    """A panel a row; tunnels stand in one column, relays in another."""
     key, label, wanted = BARS[name]
-    chosen = [
-        (row, {s: report.spread(got, key) for s, got in rows[row]["samples"].items()})
-        for row in wanted
-        if row in rows
-    ]
-    chosen = [(row, {s: g for s, g in got.items() if g}) for row, got in chosen]
-    chosen = [(row, got) for row, got in chosen if got]
-    if not chosen:
+    columns = {"tunnel": [], "direct": []}
+    for row in wanted:
+        samples = rows.get(row, {}).get("samples", {})
+        got = {system: report.spread(found, key) for system, found in samples.items()}
+        got = {system: figures for system, figures in got.items() if figures}
+        if got:
+            columns["direct" if "direct" in row else "tunnel"].append((rows[row], got))
+    columns = [panels for panels in columns.values() if panels]
+    if not columns:
         return
-    heights = [len(got) for _, got in chosen]
-    figure, axes = plt.subplots(
-        len(chosen), 1, squeeze=False, figsize=(7.5, 0.42 * sum(heights) + 0.85 * len(chosen)),
-        gridspec_kw={"height_ratios": heights, "hspace": 0.75},
-    )  # fmt: skip
-    for axis, (row, got) in zip(axes[:, 0], chosen):
-        names = sorted(got, key=lambda s: got[s][0])
-        values = [got[s][0] for s in names]
-        low = [max(got[s][0] - got[s][1], 0) for s in names]
-        high = [max(got[s][2] - got[s][0], 0) for s in names]
-        colors = [OURS if s == rows[row]["ours"] else THEIRS for s in names]
-        axis.barh(names, values, color=colors, height=0.68)
-        axis.errorbar(values, range(len(names)), xerr=[low, high], fmt="none", ecolor=ERROR,
-                      elinewidth=1, capsize=2)  # fmt: skip
-        for i, value in enumerate(values):
-            axis.annotate(report.figure(value), (value + high[i], i), xytext=(5, 0),
-                          textcoords="offset points", va="center", color="#1e293b", fontsize=9)  # fmt: skip
-        axis.set_title(rows[row]["title"])
-        axis.grid(axis="y", visible=False)
-        axis.margins(x=0.14)
-        axis.set_xlim(left=0)
-    axes[-1, 0].set_xlabel(label, color="#475569")
+    height = max(sum(BAR * len(got) + PANEL for _, got in panels) for panels in columns)
+    width = COLUMN * len(columns)
+    figure = plt.figure(figsize=(width, height))
+    figure.suptitle(label, x=0, y=1 + 0.3 / height, ha="left", fontsize=11, color=FAINT)
+    for number, panels in enumerate(columns):
+        top = height
+        for row, got in panels:
+            top -= BAR * len(got) + PANEL
+            place = (
+                (number * COLUMN + NAMES) / width, (top + 0.1) / height,
+                (COLUMN - NAMES - 0.1) / width, BAR * len(got) / height,
+            )  # fmt: skip
+            bar_panel(figure.add_axes(place), row, got)
     save(figure, folder, name, plt)
 
 
-def scaling(plt, rows, folder, name):
-    title, key, wanted = SCALING[name]
-    lines = {}
-    for count, row in wanted.items():
+def bar_panel(axis, row, got):
+    names = sorted(got, key=lambda s: got[s][0], reverse=row["better"] == "lower")
+    values = [got[s][0] for s in names]
+    low = [max(got[s][0] - got[s][1], 0) for s in names]
+    high = [max(got[s][2] - got[s][0], 0) for s in names]
+    axis.barh(names, values, color=[OURS if s == row["ours"] else THEIRS for s in names], height=0.72)
+    if any(low + high):
+        axis.errorbar(values, range(len(names)), xerr=[low, high], fmt="none", ecolor="#334155",
+                      elinewidth=1, capsize=2)  # fmt: skip
+    for i, (system, value) in enumerate(zip(names, values)):
+        axis.annotate(report.figure(value), (value + high[i], i), xytext=(5, 0), color=INK,
+                      textcoords="offset points", va="center", fontsize=9,
+                      weight="bold" if system == row["ours"] else "normal")  # fmt: skip
+    for text in axis.get_yticklabels():
+        text.set_weight("bold" if text.get_text() == row["ours"] else "normal")
+    axis.set_title(row["title"], x=-NAMES / (COLUMN - NAMES - 0.1))
+    axis.grid(visible=False)
+    axis.tick_params(length=0)
+    axis.set_xticks([])
+    axis.spines["bottom"].set_visible(False)
+    axis.margins(x=0.16, y=0.02)
+    axis.set_xlim(left=0)
+
+
+# ---- lines ----
+def end_labels(axis, ends, ours):
+    """Names beside where lines end, pushed apart where they would lie upon each other.  ends: (x, y,
+    system)."""
+    to_share = axis.transData + axis.transAxes.inverted()
+    height = axis.get_window_extent().height / axis.figure.dpi
+    gap = 0.155 / height
+    places = sorted((to_share.transform((x, y))[1], system) for x, y, system in ends)
+    at = []
+    for place, _ in places:
+        at.append(max(place, at[-1] + gap) if at else place)
+    over = at[-1] - 1
+    if over > 0:  # push down again, from the top
+        at[-1] = 1
+        for i in range(len(at) - 2, -1, -1):
+            at[i] = min(at[i], at[i + 1] - gap)
+    for y, (_, system) in zip(at, places):
+        style_of = line_style(system, ours)
+        axis.text(1.03, y, system, transform=axis.transAxes, va="center", fontsize=9,
+                  color=style_of["color"], weight="bold" if system == ours else "normal")  # fmt: skip
+
+
+def plain_log(axis, plt):
+    axis.set_yscale("log")
+    low, high = axis.get_ylim()
+    subs = (1,) if high / low > 300 else (1, 2, 5)
+    axis.yaxis.set_major_locator(plt.LogLocator(subs=subs))
+    axis.yaxis.set_major_formatter(plt.FuncFormatter(lambda value, _: f"{value:,g}"))
+    axis.yaxis.set_minor_formatter(plt.NullFormatter())
+    axis.tick_params(axis="y", which="minor", length=0)
+
+
+def scaling_lines(rows, wanted, key, times):
+    """(ours, system -> [(number, median, low, high), …]), without what has one point only."""
+    lines, ours = {}, None
+    for number, row in wanted.items():
+        ours = rows.get(row, {}).get("ours", ours)
         for system, got in rows.get(row, {}).get("samples", {}).items():
             value = report.spread(got, key)
             if value:
-                lines.setdefault(system, []).append((count, *value[:3]))
-    lines = {system: points for system, points in lines.items() if len(points) > 1}
-    if not lines:
+                lines.setdefault(system, []).append((number, *[v * times for v in value[:3]]))
+    return ours, {system: points for system, points in lines.items() if len(points) > 1}
+
+
+def scaling(plt, rows, folder, name):
+    title, wanted, panels = SCALING[name]
+    found = [(panel, *scaling_lines(rows, wanted, panel[0], panel[2])) for panel in panels]
+    found = [(panel, ours, lines) for panel, ours, lines in found if set(lines) - {"direct"}]
+    if not found:
         return
-    figure, axis = plt.subplots(figsize=(7.5, 4))
-    for i, (system, points) in enumerate(lines.items()):
-        counts, middle, low, high = zip(*points)
-        color = PALETTE[i % len(PALETTE)]
-        axis.fill_between(counts, low, high, color=color, alpha=0.12, linewidth=0)
-        axis.plot(counts, middle, marker="o", color=color, label=system,
-                  linewidth=2.4 if i == 0 else 1.4)  # fmt: skip
-    axis.set_xscale("log", base=2)
-    axis.set_xticks(list(wanted), [str(count) for count in wanted])
-    axis.set_ylim(bottom=0)
-    axis.set_title(title)
-    axis.legend(frameon=False, fontsize=9)
+    figure, axes = plt.subplots(1, len(found), squeeze=False, figsize=(5.1 * len(found), 3.7),
+                                gridspec_kw={"wspace": 0.62})  # fmt: skip
+    figure.suptitle(title, x=0.125, y=1.02, ha="left", fontsize=12, weight="bold")
+    for axis, (panel, ours, lines) in zip(axes[0], found):
+        scaling_panel(plt, axis, panel, ours, lines)
     save(figure, folder, name, plt)
 
 
-def latency(plt, rows, folder, row):
-    """How many took longer, at half the highest rate: the tail is what people feel."""
-    if row not in rows:
-        return
-    figure, axis = plt.subplots(figsize=(7.5, 4))
-    drawn = False
-    for i, (system, got) in enumerate(rows[row]["samples"].items()):
-        cells = {}
-        for sample in got:
-            for at, count in sample.get("histogram_at_50", []):
-                cells[at] = cells.get(at, 0) + count
-        total = sum(cells.values())
-        if not total:
-            continue
-        left, xs, ys = total, [], []
-        for at in sorted(cells):
-            left -= cells[at]
-            xs.append(at)
-            ys.append(max(left / total, 0.5 / total))
-        axis.plot(xs, ys, color=PALETTE[i % len(PALETTE)], label=system,
-                  linewidth=2.4 if i == 0 else 1.4)  # fmt: skip
-        drawn = True
-    if drawn:
-        axis.set_xscale("log")
-        axis.xaxis.set_major_formatter(plt.FuncFormatter(lambda value, _: f"{value:,.0f}"))
-        axis.set_yscale("log")
-        axis.set_yticks([0.5, 0.1, 0.01, 0.001, 0.0001], ["p50", "p90", "p99", "p99.9", "p99.99"])
-        axis.set_xlabel("microseconds from when a request was due", color="#475569")
-        axis.set_title(f"{rows[row]['title'].split(',')[0]}: latency at half the highest rate")
-        axis.legend(frameon=False, fontsize=9)
-        save(figure, folder, row, plt)
+def scaling_panel(plt, axis, panel, ours, lines):
+    _, words, _, log = panel
+    bare = lines.pop("direct", None)
+    for system, points in lines.items():
+        numbers, middle, low, high = zip(*points)
+        look = line_style(system, ours)
+        axis.fill_between(numbers, low, high, color=look["color"], alpha=0.12, linewidth=0)
+        axis.plot(numbers, middle, marker="o", markersize=5, **look)
+    numbers = sorted({point[0] for points in lines.values() for point in points})
+    axis.set_xscale("log", base=2)
+    axis.set_xticks(numbers, [str(number) for number in numbers])
+    axis.minorticks_off()
+    if log:
+        plain_log(axis, plt)
     else:
-        plt.close(figure)
+        axis.set_ylim(bottom=0)
+    axis.set_title(words, weight="normal", color=FAINT)
+    end_labels(axis, [(points[-1][0], points[-1][1], s) for s, points in lines.items()], ours)
+    if bare:
+        low, high = min(p[1] for p in bare), max(p[1] for p in bare)
+        axis.set_xlabel(f"with nothing between: {report.figure(low)} to {report.figure(high)}",
+                        color=FAINT, fontsize=9)  # fmt: skip
 
 
-def percentiles(plt, rows, folder, row):
+# ---- latency ----
+def duration(us, _=None):
+    for unit, size in (("s", 1e6), ("ms", 1e3)):
+        if us >= size:
+            return f"{us / size:g} {unit}"
+    return f"{us:g} us"
+
+
+def tail(samples, key):
+    """(microseconds, share that took longer) points, of all rounds together."""
+    cells = {}
+    for sample in samples:
+        for at, count in sample.get(key, []):
+            cells[at] = cells.get(at, 0) + count
+    total = left = sum(cells.values())
+    points = []
+    for at in sorted(cells):
+        left -= cells[at]
+        points.append((at, max(left / total, 0.5 / total)))
+    return points
+
+
+def latency(plt, rows, folder, name):
+    """How many took longer, at shares of the highest rate: the tail is what people feel."""
+    row = rows.get(name, {"samples": {}})
+    tails = {
+        share: {s: tail(got, f"histogram_at_{share}") for s, got in row["samples"].items()}
+        for share in report.SHARES
+    }
+    if not any(points for lines in tails.values() for points in lines.values()):
+        return
+    figure, axes = plt.subplots(1, len(tails), sharex=True, sharey=True, figsize=(13, 3.9),
+                                gridspec_kw={"wspace": 0.08})  # fmt: skip
+    figure.suptitle(f"{LATENCIES[name]}: how many take longer, counted from when each was due",
+                    x=0.125, y=1.0, ha="left", fontsize=12, weight="bold")  # fmt: skip
+    for axis, (share, lines) in zip(axes, tails.items()):
+        for system, points in lines.items():
+            if points:
+                axis.plot(*zip(*points), label=system, **line_style(system, row["ours"]))
+        axis.set_title(f"at {share} % of its highest rate", weight="normal", color=FAINT)
+        axis.set_xscale("log")
+        axis.set_yscale("log")
+        axis.set_ylim(5e-5, 1.15)
+        axis.xaxis.set_major_formatter(plt.FuncFormatter(duration))
+        axis.set_yticks([0.5, 0.1, 0.01, 0.001, 0.0001], ["p50", "p90", "p99", "p99.9", "p99.99"])
+        axis.tick_params(axis="y", which="minor", length=0)
+    axes[0].legend(frameon=False, fontsize=9, loc="lower left")
+    save(figure, folder, name, plt)
+
+
+def percentiles(plt, rows, folder, name):
     """What wrk says of requests at the highest rate: p50, p75, p90, p99."""
     shares = (50, 75, 90, 99)
+    row = rows.get(name, {"samples": {}})
     lines = {}
-    for system, got in rows.get(row, {}).get("samples", {}).items():
+    for system, got in row["samples"].items():
         values = [report.spread(got, f"p{share}_us") for share in shares]
         if all(values):
             lines[system] = [value[0] / 1e3 for value in values]
     if not lines:
         return
-    figure, axis = plt.subplots(figsize=(7.5, 4))
-    for i, (system, values) in enumerate(lines.items()):
-        axis.plot(range(len(shares)), values, marker="o", color=PALETTE[i % len(PALETTE)],
-                  label=system, linewidth=2.4 if i == 0 else 1.4)  # fmt: skip
+    figure, axis = plt.subplots(figsize=(6.2, 3.8))
+    for system, values in lines.items():
+        axis.plot(range(len(shares)), values, marker="o", markersize=5,
+                  **line_style(system, row["ours"]))  # fmt: skip
     axis.set_xticks(range(len(shares)), [f"p{share}" for share in shares])
-    axis.set_yscale("log")
-    axis.yaxis.set_major_locator(plt.LogLocator(subs=(1, 2, 5)))
-    axis.yaxis.set_major_formatter(plt.FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.yaxis.set_minor_formatter(plt.NullFormatter())
-    axis.set_ylabel("milliseconds", color="#475569")
-    axis.set_title(f"{rows[row]['title']}: latency at the highest rate")
-    axis.legend(frameon=False, fontsize=9)
-    save(figure, folder, f"{row}-latency", plt)
+    plain_log(axis, plt)
+    figure.suptitle(f"{row['title']}", x=0.125, y=1.02, ha="left", fontsize=11, weight="bold")
+    axis.set_title("milliseconds at the highest rate", weight="normal", color=FAINT)
+    end_labels(axis, [(3, values[-1], system) for system, values in lines.items()], row["ours"])
+    save(figure, folder, f"{name}-latency", plt)
 
 
 def draw(results, folder):
@@ -178,13 +299,9 @@ def draw(results, folder):
     import matplotlib.pyplot as plt
 
     style(plt)
-    rows = results["rows"]
-    for name in BARS:
-        bars(plt, rows, folder, name)
-    for name in SCALING:
-        scaling(plt, rows, folder, name)
-    for row in ("tunnel-latency", "direct-latency"):
-        latency(plt, rows, folder, row)
-    for row in ("tunnel-requests", "direct-requests"):
-        percentiles(plt, rows, folder, row)
+    for names, one in (
+        (BARS, bars), (SCALING, scaling), (LATENCIES, latency), (PERCENTILES, percentiles),
+    ):  # fmt: skip
+        for name in names:
+            one(plt, results["rows"], folder, name)
     return None

@@ -65,6 +65,7 @@ COLUMNS = [
     ("lost_percent", "lost %"),
     ("mbit_s", "Mbit/s"),
     ("kb_each", "KB each"),
+    ("rss_mb", "RSS MB"),
 ]
 TABLE = [
     ("gbit_s", "Gbit/s"),
@@ -76,6 +77,8 @@ TABLE = [
     ("lost_percent", "lost %"),
 ]
 SHARES = (20, 50, 80)
+LATENCY = "p99_us_at_50"
+PLOTS = ("throughput", "cpu", "requests", "cpu-requests", "udp", "memory", "workers")
 
 
 def table(header, lines, align="---:"):
@@ -101,7 +104,7 @@ def row_section(name, result):
     count = max((len(got) for got in result["samples"].values()), default=0)
     text += f", {count} rounds" + (f", {result['dropped']} disturbed" if result["dropped"] else "")
     text += "\n\n"
-    if name == "tunnel-latency" or name == "direct-latency":
+    if result["key"] == LATENCY:
         text += latency_table(result)
     elif result["samples"]:
         columns = [
@@ -140,11 +143,11 @@ def payload_of(result):
 
 def latency_table(result):
     header = ["us", "highest per s"]
-    header += [f"{p} at {share} %" for share in SHARES for p in ("p50", "p99")]
+    header += [f"{p} at {share} %" for share in SHARES for p in ("p50", "p99")] + ["errors"]
     lines = []
     for name, got in result["samples"].items():
         keys = [f"{p}_us_at_{share}" for share in SHARES for p in ("p50", "p99")]
-        lines.append([name] + [words_of(got, key) for key in ["highest_per_s", *keys]])
+        lines.append([name] + [words_of(got, key) for key in ["highest_per_s", *keys, "errors"]])
     return table(header, lines)
 
 
@@ -192,21 +195,39 @@ def ceiling_section(stages, rows):
     return text + "\n"
 
 
+def verdict_section(rows):
+    """What fails comes first."""
+    verdicts = [(name, v) for name, row in rows.items() for v in row["verdicts"]]
+    if not verdicts:
+        return ""
+    words = ("FAILS", "open", "holds")
+    verdicts.sort(key=lambda verdict: words.index(verdict_word(verdict[1])))
+    counts = {word: sum(verdict_word(v) == word for _, v in verdicts) for word in words}
+    lines = [[verdict_word(v), name, v["words"], v["why"]] for name, v in verdicts]
+    text = f"{counts['holds']} hold, {counts['FAILS']} fail, {counts['open']} are open.\n\n"
+    return "## Verdicts\n\n" + text + table(["", "row", "claim", "from"], lines, "---")
+
+
+def plot_place(name):
+    """Bars by what people ask first, then what scales, then latencies."""
+    known = [i for i, word in enumerate(PLOTS) if name == word]
+    return (known[0] if known else len(PLOTS), not name.startswith("scaling"), name)
+
+
 def write(results, folder):
     machine, rows = results["machine"], results["rows"]
     text = f"# bench/run.sh {results['command']}\n\n".replace(" \n", "\n")
     text += f"{machine['date']}, {machine['version']}.\n\n"
-    text += "\n".join(f"- {key}: {value}" for key, value in machine.items() if key not in ("date", "version"))
+    text += "\n".join(
+        f"- {key}: {value}" for key, value in machine.items() if key not in ("date", "version")
+    )
     text += f"\n- rounds dropped for a disturbed machine: {results['dropped_rounds']}"
     if results["kept_disturbed"]:
         text += f"; **{results['kept_disturbed']} disturbed rounds kept**: figures are noisy"
     text += "\n\nMedians with bootstrap 95 % intervals; ratios are taken pair by pair.\n\n"
-    verdicts = [(name, v) for name, row in rows.items() for v in row["verdicts"]]
-    if verdicts:
-        lines = [[verdict_word(v), name, v["words"], v["why"]] for name, v in verdicts]
-        text += "## Verdicts\n\n" + table(["", "row", "claim", "from"], lines, "---")
-    for name in sorted(f for f in os.listdir(folder) if f.endswith(".svg")):
-        text += f"![{name[:-4]}]({name})\n"
+    text += verdict_section(rows)
+    for name in sorted((f[:-4] for f in os.listdir(folder) if f.endswith(".svg")), key=plot_place):
+        text += f"![{name}]({name}.svg)\n"
     text += "\n## Rows\n\n"
     for name, row in rows.items():
         if not name.startswith("table-"):

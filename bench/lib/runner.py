@@ -3,10 +3,10 @@
 import os
 import subprocess
 
-from lib import stats
+from lib import report, stats
 from lib.network import PATHS
 from lib.process import Failed
-from lib.rows import GOALS, REFERENCE_LOSS, path_of
+from lib.rows import CEILING_ROWS, CEILING_SHARE, GOALS, REFERENCE_LOSS, ROWS, path_of
 from lib.systems import all_systems
 from lib.tools import PROBES, Bench
 
@@ -18,6 +18,7 @@ MEDIAN_ROUNDS = 5
 WIRE_SECONDS = 6
 COMPARED = (
     "gbit_s", "per_s", "packets_per_s", "mbit_s", "cpu_s_per_gb", "cpu_us_each", "bytes_each", "seconds",
+    "p99_us_at_50",
 )  # fmt: skip
 
 
@@ -96,7 +97,7 @@ class Runner:
         # A wire that delays needs time until a connection has found its rate.
         seconds = max(self.options.seconds, WIRE_SECONDS) if self.path.wire else None
         system, bench = self.systems[name], self.bench(seconds)
-        cores = self.cores if name.startswith("qmux-uring") else self.peer_cores
+        cores = self.cores if system.pinned else self.peer_cores
         try:
             if row.origin:
                 bench.start_origin(row.origin)
@@ -244,6 +245,19 @@ class Runner:
         if peer is None:
             return [sample[key] for sample in result["samples"].get(row.ours, []) if key in sample]
         return result["ratios"].get(peer, {}).get(key, [[]])[-1]
+
+    def judge_ceiling(self, results, ceiling):
+        """How much of what its parts allow the tunnel reaches, once those were measured: on the
+        loopback, as they were."""
+        for row in ROWS:
+            result = results.get(row.name)
+            if row.name in CEILING_ROWS and result and result.get("path") == "lo":
+                values = [got / ceiling for got in self.values_of(row, result, "gbit_s", None)]
+                if values:
+                    goal = ("gbit_s", "the ceiling", "at least", CEILING_SHARE)
+                    verdict = self.verdict(row, values, goal)
+                    result["verdicts"].append(verdict)
+                    say(f"    {report.verdict_word(verdict)}: {row.name} {verdict['words']}")
 
     def verdict(self, row, values, goal):
         key, peer, way, bound = goal

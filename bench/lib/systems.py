@@ -9,7 +9,7 @@ import shutil
 import string
 import subprocess
 
-from lib.process import Process, await_answer
+from lib.process import Process, await_answer, await_free, forget
 
 USER_PORT, SERVICE_PORT, TUNNEL_PORT = 7000, 7001, 7443
 FIRST_PORT, LAST_PORT = 10000, 19999
@@ -18,11 +18,14 @@ HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 class System:
-    """name; kind: tunnel, relay or direct; parts: (role, binary, template, arguments)."""
+    """name; kind: tunnel, relay or direct; parts: (role, binary, template, arguments); values: what
+    its templates are filled with beside what all are."""
 
     def __init__(self, name, kind, parts, needs=(), certs=None):
         self.name, self.kind, self.parts = name, kind, parts
         self.needs, self.certs = needs, certs
+        self.values = {}
+        self.pinned = name.startswith("qmux-uring")  # one worker, one core; peers use what they like
         self.processes = []
 
     def missing(self, binaries):
@@ -35,7 +38,7 @@ class System:
         """Writes its files; the commands that start it, by role."""
         folder = os.path.join(folder, self.name)
         os.makedirs(folder, exist_ok=True)
-        values = dict(values, folder=folder)
+        values = dict(values, folder=folder, **self.values)
         if self.certs:
             self.certs(binaries, folder)
         commands = []
@@ -52,6 +55,7 @@ class System:
     def start(self, binaries, folder, cores, values, far=None):
         """The client stands on the far side of the path, all else on the near one."""
         self.processes = []
+        await_free({USER_PORT, TUNNEL_PORT, FIRST_PORT, LAST_PORT})
         for role, words, folder in self.prepare(binaries, folder, values):
             space = far if role == "client" else None
             self.processes.append(Process(f"{self.name}-{role}", words, cores[role], folder, space))
@@ -87,6 +91,16 @@ class System:
     def stop(self):
         for process in reversed(self.processes):
             process.stop()
+        forget(USER_PORT)
+
+
+class TwoWorkers(System):
+    """Another of ours, with two workers that may use every core."""
+
+    def __init__(self, other):
+        super().__init__(other.name + "-2w", other.kind, other.parts, other.needs, other.certs)
+        self.values = {"server_process": "[server]\nworkers = 2", "client_process": "workers = 2"}
+        self.pinned = False
 
 
 class Direct(System):
@@ -207,16 +221,21 @@ def all_systems():
         relay("haproxy-splice", "haproxy", "haproxy-splice.cfg", ["-db", "-f", "{file}"]),
         relay("nginx-16k", "nginx", "nginx-16k.conf", ["-c", "{file}"]),
         relay("nginx-64k", "nginx", "nginx-64k.conf", ["-c", "{file}"]),
+        relay("nvelox", "nvelox", "nvelox.yaml", ["-config", "{file}"]),
+        relay("nvelox-ports", "nvelox", "nvelox-ports.yaml", ["-config", "{file}"]),
         relay("qmux-uring-ports", "qmux-uring", "qmux-uring-ports.ini", ["{file}"]),
         relay("haproxy-ports", "haproxy", "haproxy-ports.cfg", ["-db", "-f", "{file}"]),
         relay("nginx-ports", "nginx", "nginx-ports.conf", ["-c", "{file}"]),
     ]
-    return {system.name: system for system in systems}
+    found = {system.name: system for system in systems}
+    for name in ("qmux-uring", "qmux-uring-direct"):
+        found[name + "-2w"] = TwoWorkers(found[name])
+    return found
 
 
 def find_binaries(given, tools):
     """Names to paths: what --peer gave, our tools, then what the machine has."""
-    names = "qmux-uring rathole frps frpc qmux haproxy nginx iperf3 wrk openssl".split()
+    names = "qmux-uring rathole frps frpc qmux haproxy nginx nvelox iperf3 wrk openssl".split()
     found = {name: shutil.which(name) or shutil.which(f"/usr/sbin/{name}") for name in names}
     for name in ("bench-load", "bench-stage", "bench-wire"):
         found[name] = os.path.join(tools, name)

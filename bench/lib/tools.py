@@ -6,7 +6,7 @@ import string
 import subprocess
 import time
 
-from lib.process import Failed, Process, await_answer, listening
+from lib.process import Failed, Process, await_answer, await_free, listening
 from lib.systems import HERE, SERVICE_PORT, USER_PORT
 
 IPERF_COOKIE = b"bench" * 7 + b"x\0"  # what its client says first; the server answers a byte
@@ -32,6 +32,7 @@ class Bench:
         }[kind]
         if kind == "http":
             self._fill("origin.conf")
+        await_free({SERVICE_PORT}, self.path.space)
         self.origin = Process(
             kind + "-origin", words, self.cores["service"], self.folder, self.path.space
         )

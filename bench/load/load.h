@@ -18,6 +18,7 @@ struct load_options {
     double seconds;
     uint32_t bytes;
     bool http, udp;
+    bool anew; /* a connection for each request; the service closes it (HTTP) */
 };
 
 /* A worker that ends on SIGTERM or SIGINT. */

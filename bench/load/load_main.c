@@ -75,6 +75,8 @@ static bool options_take(struct load_options *options, char **words)
             options->http = true;
         else if (!strcmp(*words, "--udp"))
             options->udp = true;
+        else if (!strcmp(*words, "--anew"))
+            options->anew = true;
         else if (!words[1] || !value_take(options, words[0], words[1]))
             return false;
         else
@@ -98,7 +100,7 @@ static int usage(void)
 {
     fputs("bench-load echo|discard PORT\n"
           "bench-load requests HOST:PORT [--connections N] [--rate PER_S] [--seconds S]"
-          " [--bytes N | --http]\n"
+          " [--bytes N | --http [--anew]]\n"
           "bench-load flood HOST:PORT [--udp] [--seconds S] [--bytes N]\n",
           stderr);
     return 2;

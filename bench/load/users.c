@@ -1,5 +1,6 @@
-/* Users that ask at a fixed rate and wait for the answer.  What is due while an answer is still
- * awaited waits on its connection, and its latency counts from when it was due. */
+/* Users that ask at a fixed rate and wait for the answer, each on a connection that it keeps or on
+ * a new one for each question.  What is due while an answer is still awaited waits for its user,
+ * and its latency counts from when it was due. */
 #include <stdio.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@
 
 enum { REQUEST_MAX = 16 << 10, PATIENCE_NS = 2000000000 };
 static const char http_request[] = "GET / HTTP/1.1\r\nHost: bench\r\n\r\n";
+static const char http_visit[] = "GET / HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n";
 
 struct crowd;
 struct user {
@@ -20,7 +22,7 @@ struct user {
     struct timer timer;
     uint64_t due_ns;  /* of the request under way, or of the next one */
     uint32_t awaited; /* bytes of the answer still to come */
-    bool asking;
+    bool connecting, asking;
 };
 
 struct crowd {
@@ -30,7 +32,7 @@ struct crowd {
     struct chunk *request;
     uint32_t request_length, answer_length; /* answer 0: not known yet */
     uint64_t interval_ns, start_ns, end_ns;
-    uint32_t connected, open, failed;
+    uint32_t connecting, open, failed;
     bool running;
     uint64_t answered, lost;
     char head[REQUEST_MAX]; /* the first answer, until its length is known */
@@ -55,21 +57,43 @@ static void user_ask(struct user *user)
     stream_write(user->stream, piece);
 }
 
+static void user_connected(struct tcp_connect *connect, struct stream *stream, enum reason reason);
+
+static void user_connect(struct user *user)
+{
+    const struct tcp_options tcp = {.congestion = "cubic"};
+
+    user->connecting = true;
+    user->crowd->connecting++;
+    tcp_connect_start(&user->connect, &user->crowd->load.worker, &user->crowd->options->addr, &tcp,
+                      PATIENCE_NS, user_connected);
+}
+
+/* One that keeps its connection asks on it; a visitor's last one is gone before the next. */
+static bool user_ready(const struct user *user)
+{
+    if (!user->crowd->running || user->connecting || user->asking)
+        return false;
+    return user->crowd->options->anew == !user->stream;
+}
+
 static void user_next(struct user *user)
 {
     struct crowd *crowd = user->crowd;
     uint64_t now = now_ns();
 
-    if (!crowd->running || !user->stream || user->asking)
+    if (!user_ready(user))
         return;
     if (!crowd->interval_ns)
         user->due_ns = now;
     if (user->due_ns >= crowd->end_ns)
         return;
-    if (user->due_ns <= now)
-        user_ask(user);
-    else
+    if (user->due_ns > now)
         must(timer_set(&crowd->load.worker.timers, &user->timer, user->due_ns) == 0);
+    else if (crowd->options->anew)
+        user_connect(user);
+    else
+        user_ask(user);
 }
 
 static void user_due(struct timer *timer)
@@ -135,11 +159,22 @@ static void user_received(struct stream *stream, struct piece *piece)
 
 static void user_ended(struct stream *stream)
 {
-    stream_stop(stream, REASON_DONE);
+    stream_finish(stream);
 }
 
 static void user_drained(struct stream *stream, uint64_t length)
 {
+}
+
+/* A visitor whose question was not answered goes on with the next. */
+static void user_missed(struct user *user)
+{
+    if (!user->crowd->options->anew)
+        return;
+    if (user->asking)
+        user->due_ns += user->crowd->interval_ns;
+    user->asking = false;
+    user_next(user);
 }
 
 static void user_closed(struct stream *stream, enum reason reason)
@@ -147,12 +182,13 @@ static void user_closed(struct stream *stream, enum reason reason)
     struct user *user = stream->owner;
     struct crowd *crowd = user->crowd;
 
-    if (crowd->running)
-        crowd->lost++;
     timer_stop(&crowd->load.worker.timers, &user->timer);
     crowd->open--;
     user->stream = NULL;
     stream_free(stream);
+    if (crowd->running && (user->asking || !crowd->options->anew))
+        crowd->lost++;
+    user_missed(user);
 }
 
 static const struct stream_events user_events = {user_received, user_ended, user_drained,
@@ -163,9 +199,12 @@ static void user_connected(struct tcp_connect *connect, struct stream *stream, e
     struct user *user = container_of(connect, struct user, connect);
     struct crowd *crowd = user->crowd;
 
-    crowd->connected++;
+    user->connecting = false;
+    crowd->connecting--;
     if (!stream) {
         crowd->failed++;
+        user->asking = crowd->running; /* what was due is not answered */
+        user_missed(user);
         return;
     }
     crowd->open++;
@@ -174,9 +213,17 @@ static void user_connected(struct tcp_connect *connect, struct stream *stream, e
     stream->owner = user;
     stream->receive_limit = 256 << 10;
     stream_start(stream);
+    if (crowd->running)
+        user_ask(user);
 }
 
 /* ---- the crowd ---- */
+static void crowd_word(struct crowd *crowd, const char *text)
+{
+    crowd->request_length = (uint32_t)strlen(text);
+    memcpy(crowd->request->data, text, crowd->request_length);
+}
+
 static bool crowd_open(struct crowd *crowd, const struct load_options *options)
 {
     if (!load_open(&crowd->load))
@@ -184,29 +231,26 @@ static bool crowd_open(struct crowd *crowd, const struct load_options *options)
     crowd->options = options;
     crowd->users = mem_new(options->connections * sizeof(*crowd->users));
     crowd->request = chunk_take(crowd->load.worker.pools, POOL_MEDIUM);
-    crowd->request_length = options->http ? sizeof(http_request) - 1 : options->bytes;
-    crowd->answer_length = options->http ? 0 : options->bytes;
     if (!crowd->users || !crowd->request)
         return false;
-    memset(crowd->request->data, 'x', crowd->request_length);
+    crowd->answer_length = options->http ? 0 : options->bytes;
+    crowd->request_length = options->bytes;
+    memset(crowd->request->data, 'x', options->bytes);
     if (options->http)
-        memcpy(crowd->request->data, http_request, crowd->request_length);
+        crowd_word(crowd, options->anew ? http_visit : http_request);
     return true;
 }
 
 static void crowd_connect(struct crowd *crowd)
 {
-    const struct tcp_options tcp = {.congestion = "cubic"};
-
     for (uint32_t i = 0; i < crowd->options->connections; i++) {
         struct user *user = &crowd->users[i];
 
         user->crowd = crowd;
         timer_init(&user->timer, user_due);
-        tcp_connect_start(&user->connect, &crowd->load.worker, &crowd->options->addr, &tcp,
-                          PATIENCE_NS, user_connected);
+        user_connect(user);
     }
-    while (crowd->connected < crowd->options->connections)
+    while (crowd->connecting)
         load_turn(&crowd->load, now_ns() + PATIENCE_NS);
 }
 
@@ -246,11 +290,11 @@ static void crowd_run(struct crowd *crowd)
         crowd->users[i].due_ns = crowd->start_ns + i * step_ns;
         user_next(&crowd->users[i]);
     }
-    while (now_ns() < crowd->end_ns && !load_signalled() && crowd->open)
+    while (now_ns() < crowd->end_ns && !load_signalled() && (crowd->open || options->anew))
         load_turn(&crowd->load, crowd->end_ns);
 }
 
-/* What was due and not answered took at least until now. */
+/* What was due and not answered took at least until now, a lost connection's too. */
 static uint64_t crowd_count_unanswered(struct crowd *crowd)
 {
     uint64_t now = now_ns(), unanswered = 0;
@@ -259,7 +303,7 @@ static uint64_t crowd_count_unanswered(struct crowd *crowd)
     for (uint32_t i = 0; i < crowd->options->connections; i++) {
         struct user *user = &crowd->users[i];
 
-        if (!user->asking || !crowd->interval_ns)
+        if (!crowd->interval_ns)
             continue;
         for (; user->due_ns < crowd->end_ns; user->due_ns += crowd->interval_ns) {
             histogram_add(&crowd->histogram, now > user->due_ns ? now - user->due_ns : 0);
@@ -271,10 +315,13 @@ static uint64_t crowd_count_unanswered(struct crowd *crowd)
 
 static void crowd_close(struct crowd *crowd)
 {
-    for (uint32_t i = 0; i < crowd->options->connections; i++)
-        if (crowd->users[i].stream)
+    for (uint32_t i = 0; i < crowd->options->connections; i++) {
+        if (crowd->users[i].connecting)
+            tcp_connect_stop(&crowd->users[i].connect);
+        else if (crowd->users[i].stream)
             stream_stop(crowd->users[i].stream, REASON_SHUTDOWN);
-    while (crowd->open)
+    }
+    while (crowd->open || crowd->connecting)
         load_turn(&crowd->load, now_ns() + PATIENCE_NS);
     chunk_drop(crowd->request);
     mem_free(crowd->users);
