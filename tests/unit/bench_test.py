@@ -182,6 +182,31 @@ class Datagrams(unittest.TestCase):
     def test_what_was_under_way_at_the_end_is_not(self):
         self.assertEqual(self.counted(1000, 0, 995), (1000, 0, 1000))
 
+    @staticmethod
+    def searched(capacity, spoiled=0):
+        """The rates that were tried of a path with this capacity, and the highest that was found."""
+        tried = []
+
+        def attempt(rate):
+            tried.append(rate)
+            lost = 5.0 if rate > capacity or len(tried) <= spoiled else 0.0
+            return lost, rate * 100, rate
+
+        return tried, bulk.highest(attempt)[0]
+
+    def test_the_highest_rate_is_found_between_the_last_good_and_the_first_bad(self):
+        self.assertEqual(self.searched(330), ([50, 100, 200, 400, 300, 350, 325], 325))
+
+    def test_a_path_that_is_slower_than_the_first_rate_is_searched_downwards(self):
+        self.assertEqual(self.searched(8), ([50, 50, 25, 12.5, 6.25, 9.375, 7.8125, 8.59375], 7.8125))
+        self.assertEqual(self.searched(0)[1], 0)
+
+    def test_a_path_may_need_one_try_to_settle(self):
+        self.assertEqual(self.searched(330, spoiled=1)[1], 325)
+
+    def test_a_sender_at_its_end_ends_the_search(self):
+        self.assertEqual(bulk.highest(lambda rate: (0.0, 1, min(rate, 500)))[0], 800)
+
 
 class Tables(unittest.TestCase):
     """Rows, goals, plots and peers name each other: all that is named is there."""
