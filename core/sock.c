@@ -9,6 +9,7 @@ enum {
     UDP_BUFFER = 8 << 20, /* asked for; the kernel gives what rmem_max and wmem_max allow */
     KEEPALIVE_PROBES = 3,
 };
+#define HABIT_NS 1000000000ull
 
 static int set_int(struct os *os, int fd, int level, int name, int value)
 {
@@ -71,14 +72,39 @@ int sock_tcp(struct os *os, int family)
     return os->socket(os, family, SOCK_STREAM);
 }
 
+static void set_congestion(struct os *os, int fd, const char *name)
+{
+    if (*name)
+        os->set_option(os, fd, IPPROTO_TCP, TCP_CONGESTION, name, (socklen_t)strlen(name));
+}
+
 /* A refusal costs only speed (or, for a unix socket, means nothing), so none is an error. */
-void sock_tcp_tune_first(struct os *os, int fd, const struct tcp_options *options)
+static void set_always(struct os *os, int fd)
 {
     set_int(os, fd, IPPROTO_TCP, TCP_NODELAY, 1);
     set_int(os, fd, SOL_SOCKET, SO_OOBINLINE, 1); /* else an urgent byte would be lost */
-    if (options->congestion[0])
-        os->set_option(os, fd, IPPROTO_TCP, TCP_CONGESTION, options->congestion,
-                       (socklen_t)strlen(options->congestion));
+}
+
+/* Asks a new socket, before anything is set. */
+static void habit_look(struct tcp_habit *habit, struct os *os, int fd, uint64_t now_ns)
+{
+    socklen_t size = sizeof(habit->congestion);
+
+    if (now_ns < habit->again_ns)
+        return;
+    habit->again_ns = now_ns + HABIT_NS;
+    if (os->get_option(os, fd, IPPROTO_TCP, TCP_CONGESTION, habit->congestion, &size))
+        habit->congestion[0] = 0;
+    habit->congestion[sizeof(habit->congestion) - 1] = 0;
+}
+
+void sock_tcp_tune_first(struct os *os, int fd, const struct tcp_options *options,
+                         struct tcp_habit *habit, uint64_t now_ns)
+{
+    habit_look(habit, os, fd, now_ns);
+    set_always(os, fd);
+    if (strcmp(options->congestion, habit->congestion) != 0)
+        set_congestion(os, fd, options->congestion);
 }
 
 void sock_tcp_keep_alive(struct os *os, int fd, uint32_t keepalive_s)
@@ -95,7 +121,8 @@ void sock_tcp_keep_alive(struct os *os, int fd, uint32_t keepalive_s)
 
 void sock_tcp_tune(struct os *os, int fd, const struct tcp_options *options)
 {
-    sock_tcp_tune_first(os, fd, options);
+    set_always(os, fd);
+    set_congestion(os, fd, options->congestion);
     sock_tcp_keep_alive(os, fd, options->keepalive_s);
 }
 

@@ -14,6 +14,12 @@ struct tcp_options {
     uint32_t keepalive_s; /* 0: off */
 };
 
+/* What a new socket has by itself, as it was at most a second ago. */
+struct tcp_habit {
+    char congestion[16];
+    uint64_t again_ns; /* when to ask again */
+};
+
 /* IPv6 sockets take IPv6 only, so that both wildcards can be bound. */
 int sock_tcp_listen(struct os *os, const struct addr *addr, int backlog);
 /* Bound, to listen later; reuse_port: beside others of ours. */
@@ -26,7 +32,8 @@ int sock_tcp(struct os *os, int family);                       /* to connect wit
 void sock_tcp_tune(struct os *os, int fd, const struct tcp_options *options);
 /* The same in two parts: what must be so from the first byte, and what only one that lives long has
  * need of. */
-void sock_tcp_tune_first(struct os *os, int fd, const struct tcp_options *options);
+void sock_tcp_tune_first(struct os *os, int fd, const struct tcp_options *options,
+                         struct tcp_habit *habit, uint64_t now_ns);
 void sock_tcp_keep_alive(struct os *os, int fd, uint32_t keepalive_s);
 void sock_reset_on_close(struct os *os, int fd); /* linger 0: close sends RST */
 void sock_abort(struct os *os, int fd);          /* closes with RST: a FIN would look in order */

@@ -68,7 +68,7 @@ static int tcp_connect_begin(struct tcp_connect *connect, const struct tcp_optio
     if (fd < 0)
         return fd;
     connect->fd = fd;
-    sock_tcp_tune_first(worker->os, fd, options);
+    sock_tcp_tune_first(worker->os, fd, options, &worker->tcp_habit, worker->now_ns);
     return timer_set(&worker->timers, &connect->timer, worker->now_ns + timeout_ns);
 }
 

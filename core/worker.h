@@ -18,6 +18,7 @@
 #include "core/os.h"
 #include "core/pipe.h"
 #include "core/ring.h"
+#include "core/sock.h"
 #include "core/timer.h"
 #include "core/vectors.h"
 
@@ -67,6 +68,7 @@ struct worker {
     struct timer postponed_timer;
     struct vectors_store vectors;
     struct pipes pipes;
+    struct tcp_habit tcp_habit;
     uint64_t active_ns;     /* when completions last ran that others wait for: only then it spins */
     uint64_t spin_again_ns; /* its core is shared: it sleeps at once until then */
     uint64_t patient;       /* completions, since the start, that nobody hurries for */

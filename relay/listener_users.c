@@ -79,12 +79,12 @@ static void listener_include(struct listener *listener, struct session *session)
 }
 
 /* NULL: no memory; the user was reset. */
-static struct session *listener_begin(struct listener *listener, int fd, struct member *picked,
-                                      bool counted)
+static struct session *listener_begin(struct listener *listener, int fd, const struct addr *local,
+                                      struct member *picked, bool counted)
 {
     struct worker *worker = listener->options.worker;
     struct session *session =
-        session_start(listener->frame, fd, listener_next_id(listener), picked);
+        session_start(listener->frame, fd, local, listener_next_id(listener), picked);
 
     if (!session) {
         counter_add(worker->counters, COUNTER_SESSIONS_FAILED, 1);
@@ -164,7 +164,7 @@ static void handed_arrived(struct mail *mail)
     } else {
         if (handed->picked)
             member_hold(handed->picked, to->options.worker);
-        session = listener_begin(to, handed->fd, handed->picked, handed->counted);
+        session = listener_begin(to, handed->fd, NULL, handed->picked, handed->counted);
     }
     handed_settle(handed, session);
 }
@@ -224,7 +224,7 @@ static void listener_hand(struct listener *listener, uint32_t worker, int fd, st
     struct handed *handed = mem_new(sizeof(*handed));
 
     if (!handed) {
-        listener_begin(listener, fd, picked, counted);
+        listener_begin(listener, fd, NULL, picked, counted);
         return;
     }
     *handed = (struct handed){.mail.run = handed_arrived,
@@ -250,12 +250,12 @@ static void listener_settle_user(struct listener *listener, int fd, bool counted
     if (worker->os->peer_addr(worker->os, fd, &source))
         source.length = 0; /* gone already */
     if (listener->frame->accept_proxy != ACCEPT_PROXY_NO && gate_trusts(&listener->gate, &source)) {
-        listener_begin(listener, fd, NULL, counted);
+        listener_begin(listener, fd, NULL, NULL, counted);
         return;
     }
     picked = backend_pick(listener->options.pool, &pick);
     if (!picked || member_is_at(picked, worker->index)) {
-        listener_begin(listener, fd, picked, counted);
+        listener_begin(listener, fd, NULL, picked, counted);
         return;
     }
     member_missed(picked, worker);
@@ -284,6 +284,15 @@ static bool listener_take(struct listener *listener, const struct tcp_door *door
     return true;
 }
 
+/* Where its users come to, if that is one address: then none of their sockets is asked. */
+static const struct addr *door_local(struct tcp_door *door)
+{
+    const struct addr *asked = &container_of(door, struct tcp_port, door)->asked;
+    bool one = addr_family(asked) != AF_UNIX && addr_port(asked) && !addr_is_wildcard(asked);
+
+    return one ? asked : NULL;
+}
+
 void listener_accepted(struct tcp_door *door, int fd)
 {
     struct listener *listener = door->context;
@@ -294,7 +303,7 @@ void listener_accepted(struct tcp_door *door, int fd)
     if (listener->options.tunnel && listener->options.share->workers > 1)
         listener_settle_user(listener, fd, counted);
     else
-        listener_begin(listener, fd, NULL, counted);
+        listener_begin(listener, fd, door_local(door), NULL, counted);
 }
 
 /* One socket for all workers: each gets its turn, except where the member says who. */

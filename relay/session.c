@@ -185,8 +185,21 @@ void session_open(struct session *session)
     session->picked = NULL;
 }
 
-struct session *session_start(struct session_frame *frame, int fd, uint64_t id,
-                              struct member *picked)
+/* A user who is gone already has no address; the stream will say so. */
+static void session_read_addrs(struct session *session, int fd, const struct addr *local)
+{
+    struct os *os = session->frame->worker->os;
+
+    if (local)
+        session->destination = *local;
+    if (os->peer_addr(os, fd, &session->source) ||
+        (!local && os->local_addr(os, fd, &session->destination)))
+        session->source.length = 0;
+    session->port = addr_port(&session->destination);
+}
+
+struct session *session_start(struct session_frame *frame, int fd, const struct addr *local,
+                              uint64_t id, struct member *picked)
 {
     struct os *os = frame->worker->os;
     struct session *session = mem_new(sizeof(*session));
@@ -199,10 +212,7 @@ struct session *session_start(struct session_frame *frame, int fd, uint64_t id,
     session->frame = frame;
     session->id = id;
     session->began_ns = frame->worker->now_ns;
-    /* A user who is gone already has no address; the stream will say so. */
-    if (os->peer_addr(os, fd, &session->source) || os->local_addr(os, fd, &session->destination))
-        session->source.length = 0;
-    session->port = addr_port(&session->destination);
+    session_read_addrs(session, fd, local);
     session->user = tcp_end_new(frame->worker, fd);
     if (!session->user) {
         mem_free(session);

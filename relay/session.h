@@ -84,10 +84,11 @@ struct session {
     struct splice splice;
 };
 
-/* fd (taken, on failure too) is a user's connection that was just accepted; picked (taken, too) is
- * held, or NULL.  NULL: no memory. */
-struct session *session_start(struct session_frame *frame, int fd, uint64_t id,
-                              struct member *picked) MUST_CHECK;
+/* fd (taken, on failure too) is a user's connection that was just accepted; local is its own
+ * address, or NULL where only the socket knows; picked (taken, too) is held, or NULL.  NULL: no
+ * memory. */
+struct session *session_start(struct session_frame *frame, int fd, const struct addr *local,
+                              uint64_t id, struct member *picked) MUST_CHECK;
 void session_stop(struct session *session, enum reason reason);
 /* Past the gate: it is known who the user is, and was let in. */
 bool session_was_admitted(const struct session *session);
