@@ -36,7 +36,7 @@ DOORS = [
 ]
 # Rings share nothing: threads and atomics live only where something is shared on purpose.
 SHARED = re.compile(r"core/(counter|log|worker|mailbox|snapshot|resolve|must)(_\w+)?\.[ch]"
-                    r"|balancer/(balancer|pool|member|pick|eject)\.[ch]|quic/port\.[ch]|relay/(crew|edition|relay_leave|listener(_\w+)?|rate_table|udp_(source|ferry))\.[ch]"
+                    r"|balancer/(balancer|pool|member|pick|eject)\.[ch]|quic/port\.[ch]|relay/(crew|edition|leaver|relay_leave|listener(_\w+)?|rate_table|udp_(source|ferry))\.[ch]"
                     r"|relay/tunnel_(member|registrar|link|group)\.[ch]|relay/server_(member|parts|site|pool(_parts)?|change)\.[ch]|cli/(signals|relay_thread|origin|activation)\.[ch]")
 SHARING = re.compile(r"\b(pthread_\w+|atomic_\w+|_Atomic|__atomic_\w+|__sync_\w+|stdatomic\.h)\b")
 

@@ -482,6 +482,8 @@ def a_thousand_reloads_leave_no_memory_and_no_descriptor(lab):
             reloaded.take(configs[number % len(configs)])
         reloaded.take(config)
         before = settled(reloaded.program)
+        user.sendall(b"a")  # the service's patience has an end
+        assert receive_exactly(user, 1) == b"a"
         for number in range(500):
             reloaded.take(configs[number % len(configs)])
         reloaded.take(config)

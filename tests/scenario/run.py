@@ -18,8 +18,8 @@ sys.path.insert(0, HERE)
 
 from lab import SCENARIOS, Lab, Skip  # noqa: E402
 
-ROOMS = ["relay", "differential", "tunnel", "trust", "pool", "health", "names", "failure", "flood", "hostile", "limits",
-         "listeners", "command", "admin", "metrics", "datagrams", "reload", "ports", "workers"]
+ROOMS = ["relay", "differential", "tunnel", "trust", "pool", "health", "names", "failure", "flood", "hostile",
+         "limits", "listeners", "command", "admin", "metrics", "datagrams", "reload", "ports", "workers"]
 
 
 def run_one(name, binary, keep):
