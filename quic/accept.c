@@ -109,15 +109,21 @@ struct newcomer {
     bool proven; /* its address, by a Retry token */
 };
 
+/* However many come, the clients who are there already have the most of the worker's time. */
 static void newcomer_retry(struct quic_endpoint *endpoint, struct newcomer *newcomer)
 {
     const ngtcp2_pkt_hd *initial = &newcomer->initial;
-    struct batch *batch = stray_answer(endpoint, newcomer->stray);
+    struct batch *batch;
     struct token_retry retry = newcomer->retry;
     uint8_t token[TOKEN_MAX];
     ngtcp2_cid given;
     ngtcp2_ssize length;
 
+    if (!bucket_take(&endpoint->retries, RETRY_RATE, RETRY_BURST, endpoint->worker->now_ns)) {
+        endpoint_count(endpoint, COUNTER_LIMIT_HANDSHAKES);
+        return;
+    }
+    batch = stray_answer(endpoint, newcomer->stray);
     if (!batch)
         return;
     endpoint_make_id(endpoint, &given);

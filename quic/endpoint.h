@@ -27,6 +27,8 @@ enum {
     HALF_OPEN_TIME_MS = 2000, /* else that one is refused */
     HANDSHAKE_RATE = 200,     /* a second and source prefix */
     HANDSHAKE_BURST = 1000,
+    RETRY_RATE = 5000, /* a second: a tenth of a worker's time */
+    RETRY_BURST = 5000,
     ANSWER_RATE = 100, /* of each kind, a second */
     ANSWER_BURST = 100
 };
@@ -53,7 +55,7 @@ struct quic_endpoint {
     uint32_t grave_count;
     uint32_t half_open; /* in `handshaking` */
     bool refusing;
-    struct bucket answers[ANSWER_KINDS];
+    struct bucket answers[ANSWER_KINDS], retries;
     struct prefix_limit *handshakes; /* servers */
     /* The end. */
     bool stopping;

@@ -62,6 +62,29 @@ TEST(without_memory_a_first_packet_does_not_open)
     check(n > 1 && scene_close(&scene));
 }
 
+TEST(proof_is_asked_for_only_so_often_that_a_worker_has_time_for_its_clients)
+{
+    struct scene scene;
+    uint8_t data[FIRST_MAX];
+    struct datagram_in in = {.data = data, .length = first_packet(&scene, data)};
+    uint64_t asked, begun_ns, most;
+
+    in.peer = scene.addr;
+    scene.config.always_retry = true;
+    check(scene_listen(&scene));
+    begun_ns = scene.real.worker.now_ns;
+    for (int i = 0; i < 2 * RETRY_BURST; i++) {
+        endpoint_received(scene.endpoint, scene.endpoint->socket, &in);
+        if (i % EACH_TURN == 0)
+            check(worker_turn(&scene.real.worker, 0) == 0);
+    }
+    asked = counter_read(&scene.real.counters, COUNTER_RETRIES_SENT);
+    most = RETRY_BURST + 1 + (scene.real.worker.now_ns - begun_ns) * RETRY_RATE / 1000000000u;
+    check(asked >= RETRY_BURST && asked <= most);
+    check(asked + counter_read(&scene.real.counters, COUNTER_LIMIT_HANDSHAKES) == 2 * RETRY_BURST);
+    check(scene_close(&scene));
+}
+
 /* Random but for the header: version 1, an id of 18 bytes, no token. */
 static void noise_fill(uint8_t data[FIRST_MIN])
 {
