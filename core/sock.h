@@ -24,10 +24,10 @@ void sock_unix_remove(struct os *os, const struct addr *addr); /* its file, at t
 int sock_tcp(struct os *os, int family);                       /* to connect with */
 /* nodelay, …; what a listening socket has, those that it accepts have too */
 void sock_tcp_tune(struct os *os, int fd, const struct tcp_options *options);
-/* The same in two parts: what must be so from the first byte, and (nodelay, keepalive) what only
- * one that sends twice or lives long has need of. */
+/* The same in two parts: what must be so from the first byte, and what only one that lives long has
+ * need of. */
 void sock_tcp_tune_first(struct os *os, int fd, const struct tcp_options *options);
-void sock_tcp_tune_rest(struct os *os, int fd, uint32_t keepalive_s);
+void sock_tcp_keep_alive(struct os *os, int fd, uint32_t keepalive_s);
 void sock_reset_on_close(struct os *os, int fd); /* linger 0: close sends RST */
 void sock_abort(struct os *os, int fd);          /* closes with RST: a FIN would look in order */
 /* UDP: buffers raised as far as allowed, GRO on, DF set; packet_info: learn the local address of
