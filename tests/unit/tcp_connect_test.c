@@ -57,29 +57,15 @@ BOTH(a_refused_connection_says_so)
     worker_release(&real.worker);
 }
 
-/* A listening socket whose queue is full answers nothing. */
-static int silent_listen(struct addr *addr, int fillers[3])
-{
-    struct addr any = loopback_addr();
-    int fd = sock_tcp_listen(&os_linux, &any, 0);
-
-    must(fd >= 0 && os_linux.local_addr(&os_linux, fd, addr) == 0);
-    for (int i = 0; i < 3; i++) {
-        fillers[i] = sock_tcp(&os_linux, AF_INET);
-        must(connect(fillers[i], &addr->sa, addr->length) == 0 || errno == EINPROGRESS);
-    }
-    return fd;
-}
-
 BOTH(a_silent_peer_times_the_connection_out_and_stop_abandons_it)
 {
     struct real_worker real;
     struct attempt attempt = {0}, stopped = {0};
     struct addr addr;
-    int server, fillers[3];
+    int silent[SILENT_FDS];
 
     check(real_worker_open(&real, without));
-    server = silent_listen(&addr, fillers);
+    silent_listen(&addr, silent);
     tcp_connect_start(&attempt.connect, &real.worker, &addr, &cubic, 30000000, attempt_done);
     tcp_connect_start(&stopped.connect, &real.worker, &addr, &cubic, 1000000000, attempt_done);
     turn_some(&real);
@@ -88,9 +74,7 @@ BOTH(a_silent_peer_times_the_connection_out_and_stop_abandons_it)
     check(turn_until(&real, attempt.count && stopped.count));
     check(attempt.reason == REASON_CONNECT_TIMEOUT && !attempt.stream && attempt.count == 1);
     check(stopped.reason == REASON_ABANDONED && !stopped.stream && stopped.count == 1);
-    for (int i = 0; i < 3; i++)
-        close(fillers[i]);
-    close(server);
+    silent_close(silent);
     worker_release(&real.worker);
 }
 

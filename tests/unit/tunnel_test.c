@@ -1,14 +1,13 @@
 /* A tunnel's server, client and service on one worker and the loopback, with real QUIC. */
-#include <errno.h>
 #include <sys/socket.h>
 
 #include "balancer/balancer.h"
-#include "core/resolve.h"
 #include "core/tcp_end.h"
 #include "quic/quic.h"
 #include "relay/tunnel_client.h"
 #include "relay/tunnel_server.h"
 #include "tests/unit/certs.h"
+#include "tests/unit/fake_names.h"
 #include "tests/unit/real_worker.h"
 
 struct scene {
@@ -345,56 +344,24 @@ TEST(a_service_that_refuses_is_told_and_may_be_replayed)
     check(scene_close(&scene));
 }
 
-/* A name that stands for an address where nobody answers, and the one where the service is. */
-static struct addr silent_addr, answering_addr;
-
-static void two_addresses_mailed(struct mail *mail)
-{
-    struct resolve_request *request = container_of(mail, struct resolve_request, mail);
-
-    request->done(request);
-}
-
-static void two_addresses_ask(struct resolver *resolver, struct resolve_request *request)
-{
-    request->count = 2;
-    request->addrs[0] = silent_addr;
-    request->addrs[1] = answering_addr;
-    request->error = 0;
-    request->ttl_s = 3600;
-    request->mail.run = two_addresses_mailed;
-    worker_post(request->worker, &request->mail);
-}
-
-/* A listening socket whose queue is full answers nothing. */
-static int silent_listen(int fillers[3])
-{
-    struct addr any = loopback_addr();
-    int fd = sock_tcp_listen(&os_linux, &any, 0);
-
-    must(fd >= 0 && os_linux.local_addr(&os_linux, fd, &silent_addr) == 0);
-    for (int i = 0; i < 3; i++) {
-        fillers[i] = sock_tcp(&os_linux, AF_INET);
-        must(connect(fillers[i], &silent_addr.sa, silent_addr.length) == 0 || errno == EINPROGRESS);
-    }
-    return fd;
-}
-
 TEST(a_silent_address_of_a_service_leaves_time_for_the_next)
 {
-    static struct resolver resolver = {.ask = two_addresses_ask};
+    static struct fake_names names;
     static struct scene scene;
     static struct user user;
-    int fillers[3], silent = silent_listen(fillers);
+    int silent[SILENT_FDS];
 
     check(scene_open(&scene, "pod-*.example"));
     check(turn_until(&scene.real, scene.registrations == 1));
     check(scene_stop_client(&scene));
     check(turn_until(&scene.real, scene_members(&scene) == 0));
-    answering_addr = scene.service.target.addr;
+    fake_names_init(&names);
+    silent_listen(&names.addrs[0], silent);
+    names.addrs[1] = scene.service.target.addr;
+    names.count = 2;
     scene.service.target = (struct host){.name = "web.test", .port = 80};
     scene.service.connect_timeout_ns = 400000000;
-    scene.real.worker.resolver = &resolver;
+    scene.real.worker.resolver = &names.resolver;
     check(scene_start_client(&scene));
     check(turn_until(&scene.real, scene.registrations == 2 && scene_members(&scene) == 1));
     check(user_open(&user, &scene, "web", "ping"));
@@ -404,9 +371,7 @@ TEST(a_silent_address_of_a_service_leaves_time_for_the_next)
     check(turn_until(&scene.real, user.closed));
     check(turn_until(&scene.real, tunnel_client_active(scene.client) == 0));
     check(scene_close(&scene));
-    for (int i = 0; i < 3; i++)
-        close(fillers[i]);
-    close(silent);
+    silent_close(silent);
 }
 
 TEST(a_service_that_the_client_does_not_offer_fails_at_once)
