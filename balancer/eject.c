@@ -22,16 +22,18 @@ static uint64_t eject_length_ns(const struct member *member)
     return length_ns < max_ns ? length_ns : max_ns;
 }
 
+/* Where ejection was switched off meanwhile, nobody stays out. */
 bool member_is_out(const struct member *member, uint64_t now_ns)
 {
-    return atomic_load_explicit(&member->out_until_ns, memory_order_relaxed) > now_ns;
+    return atomic_load_explicit(&member->out_until_ns, memory_order_relaxed) > now_ns &&
+           eject_after(member);
 }
 
 bool member_probe(struct member *member, uint64_t now_ns)
 {
     uint64_t until_ns = atomic_load_explicit(&member->out_until_ns, memory_order_relaxed);
 
-    if (!until_ns)
+    if (!until_ns || !eject_after(member))
         return true;
     if (until_ns > now_ns || !atomic_compare_exchange_strong(&member->out_until_ns, &until_ns,
                                                              now_ns + eject_length_ns(member)))

@@ -23,13 +23,14 @@ static enum rank member_rank(const struct member *member, uint64_t now_ns)
     return state == MEMBER_FIT ? RANK_READY : RANK_SUSPECT;
 }
 
-/* The member at an index of the tier; NULL: not one to take now. */
+/* The member at an index of the tier; NULL: not one to take now.  One that has become better since
+ * the ranks before were looked through is welcome. */
 static struct member *search_at(const struct search *search, uint32_t index)
 {
     struct member *member = atomic_load_explicit(
         &search->table->members[search->tier->first + index], memory_order_acquire);
 
-    if (!member || member_rank(member, search->pick->worker->now_ns) != search->rank)
+    if (!member || member_rank(member, search->pick->worker->now_ns) > search->rank)
         return NULL;
     if (search->pick->here && !member_is_at(member, search->pick->worker->index))
         return NULL;

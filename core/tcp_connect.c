@@ -25,11 +25,33 @@ static void tcp_connect_fail(struct tcp_connect *connect, int error)
     connect->done(connect, NULL, tcp_connect_reason(connect, error));
 }
 
+static bool tcp_connect_is_over(const struct tcp_connect *connect)
+{
+    return connect->failed || connect->stopping || connect->timed_out;
+}
+
+/* Of a step before the ring was asked, or while it waits to be asked again. */
+static void tcp_connect_go_on(struct task *task)
+{
+    struct tcp_connect *connect = container_of(task, struct tcp_connect, task);
+
+    if (tcp_connect_is_over(connect))
+        tcp_connect_fail(connect, connect->failed ? connect->failed : -ECANCELED);
+    else
+        ring_connect(connect->worker->ring, &connect->op, connect->fd, &connect->peer);
+}
+
 static void tcp_connect_ended(struct op *op, struct op_result result)
 {
     struct tcp_connect *connect = container_of(op, struct tcp_connect, op);
     struct stream *stream;
 
+    /* A listener at a path has all the connections that may wait; nothing tells when it has room.
+     */
+    if (result.res == -EAGAIN && !tcp_connect_is_over(connect)) {
+        worker_postpone(connect->worker, &connect->task);
+        return;
+    }
     if (result.res < 0 || connect->stopping || connect->timed_out) {
         tcp_connect_fail(connect, result.res < 0 ? result.res : -ECANCELED);
         return;
@@ -44,19 +66,23 @@ static void tcp_connect_ended(struct op *op, struct op_result result)
     connect->done(connect, stream, stream ? REASON_DONE : REASON_NO_MEMORY);
 }
 
+/* Either the request is in flight, or the task will ask for it. */
+static void tcp_connect_cancel(struct tcp_connect *connect)
+{
+    if (connect->op.busy) {
+        ring_cancel(connect->worker->ring, &connect->op);
+        return;
+    }
+    task_cancel(&connect->task);
+    worker_defer(connect->worker, &connect->task);
+}
+
 static void tcp_connect_expired(struct timer *timer)
 {
     struct tcp_connect *connect = container_of(timer, struct tcp_connect, timer);
 
     connect->timed_out = true;
-    ring_cancel(connect->worker->ring, &connect->op);
-}
-
-static void tcp_connect_report(struct task *task)
-{
-    struct tcp_connect *connect = container_of(task, struct tcp_connect, task);
-
-    tcp_connect_fail(connect, connect->failed);
+    tcp_connect_cancel(connect);
 }
 
 static int tcp_connect_begin(struct tcp_connect *connect, const struct tcp_options *options,
@@ -82,7 +108,7 @@ void tcp_connect_start(struct tcp_connect *connect, struct worker *worker, const
                                     .keepalive_s = options->keepalive_s};
     op_init(&connect->op, tcp_connect_ended);
     timer_init(&connect->timer, tcp_connect_expired);
-    task_init(&connect->task, tcp_connect_report);
+    task_init(&connect->task, tcp_connect_go_on);
     connect->failed = tcp_connect_begin(connect, options, timeout_ns);
     if (connect->failed)
         worker_defer(worker, &connect->task);
@@ -93,5 +119,5 @@ void tcp_connect_start(struct tcp_connect *connect, struct worker *worker, const
 void tcp_connect_stop(struct tcp_connect *connect)
 {
     connect->stopping = true;
-    ring_cancel(connect->worker->ring, &connect->op);
+    tcp_connect_cancel(connect);
 }

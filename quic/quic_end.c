@@ -164,13 +164,21 @@ static void quic_end_start(struct stream *stream)
         quic_end_note(end);
 }
 
-/* Small receives share a packed chunk, so that a quiet stream does not hold 16 KB for 100 bytes. */
+/* Small receives share a packed chunk, so that a quiet stream does not hold 16 KB for 100 bytes,
+ * and one that gets them byte by byte not 2 KB for each. */
+static bool quic_end_packs(const struct quic_end *end, const struct piece *piece)
+{
+    if (piece->chunk->size > POOL_SMALL_SIZE)
+        return piece->length < POOL_SMALL_SIZE;
+    return end->out.last && piece->length <= POOL_SMALL_SIZE / 2;
+}
+
 static bool quic_end_pack(struct quic_end *end, const struct piece *piece)
 {
     struct piece *last = end->out.last;
     uint32_t at = last ? last->start + last->length : 0;
 
-    if (piece->length >= 2048 || piece->chunk->size <= 2048 ||
+    if (!quic_end_packs(end, piece) ||
         queue_append(&end->out, end->connection->worker->pools, POOL_SMALL, piece_data(piece),
                      piece->length) < 0)
         return false;

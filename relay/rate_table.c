@@ -35,14 +35,21 @@ void rate_table_free(struct rate_table **table)
     *table = NULL;
 }
 
+static void rate_source4(struct addr *key, const void *bytes)
+{
+    key->length = sizeof(key->in4);
+    key->in4.sin_family = AF_INET;
+    memcpy(&key->in4.sin_addr, bytes, sizeof(key->in4.sin_addr));
+}
+
 struct addr rate_source(const struct addr *source)
 {
     struct addr key = {0};
 
     if (addr_family(source) == AF_INET) {
-        key.length = sizeof(key.in4);
-        key.in4.sin_family = AF_INET;
-        key.in4.sin_addr = source->in4.sin_addr;
+        rate_source4(&key, &source->in4.sin_addr);
+    } else if (addr_family(source) == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&source->in6.sin6_addr)) {
+        rate_source4(&key, &source->in6.sin6_addr.s6_addr[12]);
     } else if (addr_family(source) == AF_INET6) {
         key.length = sizeof(key.in6);
         key.in6.sin6_family = AF_INET6;

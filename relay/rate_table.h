@@ -22,7 +22,8 @@ void rate_table_free(struct rate_table **table);
 bool rate_table_take(struct rate_table *table, const struct addr *source,
                      uint64_t now_ns) MUST_CHECK;
 
-/* The address that limits count by: without its port, and the /64 of an IPv6 one. */
+/* The address that limits count by: without its port, the /64 of an IPv6 one, and an IPv4 one that
+ * a proxy wrote as IPv6 as what it is. */
 struct addr rate_source(const struct addr *source);
 
 #endif

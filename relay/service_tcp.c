@@ -214,6 +214,14 @@ static void service_connected(struct tcp_connect *connect, struct stream *stream
     }
 }
 
+/* An address that is silent leaves time for the others. */
+static uint64_t service_connect_ns(const struct service_open *open)
+{
+    uint64_t left_ns = open->deadline_ns - open->services->worker->now_ns;
+
+    return left_ns / (open->service->addr_count - open->addr_index);
+}
+
 static void service_connect(struct service_open *open)
 {
     static const struct tcp_options options = {.congestion = "cubic", .keepalive_s = KEEPALIVE_S};
@@ -221,7 +229,7 @@ static void service_connect(struct service_open *open)
 
     state_move(&open_states, &open->state, OPEN_CONNECTING);
     tcp_connect_start(&open->connect, worker, &open->service->addrs[open->addr_index], &options,
-                      open->deadline_ns - worker->now_ns, service_connected);
+                      service_connect_ns(open), service_connected);
 }
 
 static void service_name_answered(struct service_wait *wait)

@@ -9,7 +9,7 @@
 
 enum { SESSIONS_MAX = 65536, PAYLOAD_MAX = 65535 };
 /* Servers end sessions by their own udp_timeout; this is for those that never do. */
-#define IDLE_NS 600000000000ull
+#define IDLE_NS (UDP_TIMEOUT_MAX_NS + OPTION_HOUR)
 
 struct service_session {
     struct tunnel_session session;

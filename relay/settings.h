@@ -20,6 +20,8 @@
 #include "core/tls.h"
 #include "quic/quic.h"
 
+#define UDP_TIMEOUT_MAX_NS (24 * OPTION_HOUR)
+
 enum { SETTINGS_NAME_SIZE = 65, SETTINGS_WORKERS_MAX = 64, SETTINGS_CONNECTIONS_MAX = 8 };
 
 /* A host to be resolved, or an address already. */

@@ -198,7 +198,7 @@ static const struct option listener_options[] = {
            "Whether bytes between TCP sockets stay in the kernel: of bulky flows, of all, of none.",
            .choices = zero_copies),
     OPTION(duration, listener_settings, udp_timeout_ns, "udp_timeout", "60s", OPTION_SECOND,
-           24 * OPTION_HOUR, RELOAD_LIVE, "A UDP session ends after so long without a datagram."),
+           UDP_TIMEOUT_MAX_NS, RELOAD_LIVE, "A UDP session ends after so long without a datagram."),
     OPTION(count, listener_settings, udp_sessions, "udp_sessions", "65536", 1, 1000000, RELOAD_LIVE,
            "UDP sessions at once; datagrams of further ones are dropped."),
     OPTION(count, listener_settings, udp_sessions_per_source, "udp_sessions_per_source", "1024", 1,

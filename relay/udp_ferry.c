@@ -5,7 +5,7 @@
 
 #include "core/mem.h"
 
-enum { CARGO_SIZE = 8192, WAITING_MAX = 256 * 1024 };
+enum { CARGO_FIRST = 512, CARGO_SIZE = 8192, WAITING_MAX = 256 * 1024 };
 
 struct udp_ferry;
 
@@ -23,7 +23,7 @@ struct ferry_pier {
     struct worker *worker;
     struct cargo *cargo; /* being loaded; NULL: none */
     struct task leaving;
-    _Atomic uint32_t waiting; /* bytes on their way from here */
+    _Atomic uint32_t waiting; /* memory that is on its way from here */
 };
 
 struct udp_ferry {
@@ -79,17 +79,30 @@ static void pier_turn_ends(struct task *task)
     pier_ship(container_of(task, struct ferry_pier, leaving));
 }
 
-static struct cargo *cargo_new(struct ferry_pier *pier, uint32_t least)
+/* Room for so many bytes more of this turn: quiet turns come with little, others with much. */
+static bool pier_make_room(struct ferry_pier *pier, uint32_t need)
 {
-    uint32_t size = least > CARGO_SIZE ? least : CARGO_SIZE;
-    struct cargo *cargo = mem_raw(sizeof(*cargo) + size);
+    uint32_t used, size, before;
+    struct cargo *cargo;
 
+    if (pier->cargo && pier->cargo->used + need > CARGO_SIZE)
+        pier_ship(pier);
+    used = pier->cargo ? pier->cargo->used : 0;
+    before = pier->cargo ? pier->cargo->size : 0;
+    if (used + need <= before)
+        return true;
+    size = used + need <= CARGO_FIRST ? CARGO_FIRST : CARGO_SIZE;
+    if (size < need)
+        size = need;
+    cargo = mem_resize(pier->cargo, sizeof(*cargo) + size);
     if (!cargo)
-        return NULL;
+        return false;
     cargo->from = pier;
     cargo->size = size;
-    cargo->used = 0;
-    return cargo;
+    cargo->used = used;
+    pier->cargo = cargo;
+    atomic_fetch_add(&pier->waiting, size - before);
+    return true;
 }
 
 /* False: too much is on its way, or there is no memory for more. */
@@ -99,19 +112,13 @@ static bool pier_load(struct ferry_pier *pier, const uint8_t *data, uint32_t len
     uint32_t need = (uint32_t)sizeof(head) + length;
     struct cargo *cargo;
 
-    if (length > UINT16_MAX || atomic_load(&pier->waiting) + need > WAITING_MAX)
+    if (length > UINT16_MAX || atomic_load(&pier->waiting) + need > WAITING_MAX ||
+        !pier_make_room(pier, need))
         return false;
-    if (pier->cargo && pier->cargo->used + need > pier->cargo->size)
-        pier_ship(pier);
-    if (!pier->cargo)
-        pier->cargo = cargo_new(pier, need);
     cargo = pier->cargo;
-    if (!cargo)
-        return false;
     memcpy(cargo->bytes + cargo->used, &head, sizeof(head));
     memcpy(cargo->bytes + cargo->used + sizeof(head), data, length);
     cargo->used += need;
-    atomic_fetch_add(&pier->waiting, need);
     worker_defer(pier->worker, &pier->leaving);
     return true;
 }
@@ -146,7 +153,7 @@ static void cargo_arrived(struct mail *mail)
         memcpy(&length, cargo->bytes + at, sizeof(length));
         ferry_deliver(ferry, far, cargo->bytes + at + sizeof(length), length);
     }
-    atomic_fetch_sub(&cargo->from->waiting, cargo->used);
+    atomic_fetch_sub(&cargo->from->waiting, cargo->size);
     mem_free(cargo);
     ferry_drop(ferry);
 }

@@ -354,6 +354,22 @@ TEST(an_ejected_member_is_better_than_none)
     pool_end(pool);
 }
 
+TEST(nobody_stays_out_where_ejection_is_switched_off)
+{
+    struct backend_pool *pool = ejecting_pool();
+
+    for (int i = 0; i < 3; i++)
+        check(member_failed(&fakes[0].member, &worker, REASON_REFUSED) == (i == 2));
+    check(picked(pool) == 1);
+    backend_pool_adjust(pool, &(struct pool_options){.balance = BALANCE_FIRST});
+    for (int i = 0; i < 3; i++) {
+        check(picked(pool) == 0);
+        check(!member_succeeded(&fakes[0].member));
+        worker.now_ns += 100;
+    }
+    pool_end(pool);
+}
+
 TEST(sessions_that_fail_during_an_ejection_do_not_lengthen_it)
 {
     struct backend_pool *pool = ejecting_pool();

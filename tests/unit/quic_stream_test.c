@@ -69,6 +69,32 @@ TEST(a_reader_that_consumes_nothing_stops_the_writer_at_the_window)
     check(scene_close(&scene));
 }
 
+TEST(single_bytes_for_a_reader_that_consumes_nothing_cost_no_chunk_each)
+{
+    struct scene scene;
+    struct flow *flow;
+    uint8_t slice[SLICE] = {0};
+    uint32_t before;
+
+    scene_defaults(&scene);
+    scene.server.greedy = true;
+    check(scene_open(&scene));
+    flow = flow_open(&scene.client);
+    check(flow);
+    for (int i = 0; i < 64; i++)
+        flow_write(flow, slice, sizeof(slice));
+    check(turn_until(&scene.real, flow->drained == scene.config.stream_window));
+    turn_some(&scene.real);
+    before = pools_busy(scene.real.worker.pools, POOL_SMALL);
+    for (int i = 0; i < 500; i++)
+        flow_write(flow, slice, 1);
+    check(pools_busy(scene.real.worker.pools, POOL_SMALL) <= before + 1);
+    scene.server.flows[0].greedy = false;
+    stream_consumed(scene.server.flows[0].stream, scene.config.stream_window);
+    check(turn_until(&scene.real, flow->drained == 64 * SLICE + 500));
+    check(scene_close(&scene));
+}
+
 TEST(streams_that_nobody_reads_do_not_stop_another)
 {
     struct scene scene;

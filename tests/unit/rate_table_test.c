@@ -49,6 +49,17 @@ TEST(ports_and_the_lower_half_of_ipv6_do_not_count)
     rate_table_free(&table);
 }
 
+TEST(an_ipv4_source_inside_ipv6_counts_as_ipv4)
+{
+    struct rate_table *table = rate_table_new(&ten_a_second, 7);
+    struct addr a = addr_of("::ffff:192.0.2.1", 1), b = addr_of("::ffff:192.0.2.2", 1);
+    struct addr plain = addr_of("192.0.2.1", 1);
+
+    check(table && take_all(table, &a, 1) == 10);
+    check(take_all(table, &b, 1) == 10 && take_all(table, &plain, 1) == 0);
+    rate_table_free(&table);
+}
+
 TEST(a_burst_of_one_lets_one_by)
 {
     struct rate slow = {.interval_ns = 10 * OPTION_SECOND, .burst = 1};

@@ -4,6 +4,7 @@
 #define TESTS_UNIT_REAL_WORKER_H
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -88,6 +89,25 @@ static inline int loopback_listen(struct addr *addr)
 
     must(fd >= 0 && os_linux.local_addr(&os_linux, fd, addr) == 0);
     return fd;
+}
+
+/* A listening socket whose queue is full answers nothing. */
+enum { SILENT_FDS = 4 };
+static inline void silent_listen(struct addr *addr, int fds[SILENT_FDS])
+{
+    struct addr any = loopback_addr();
+
+    fds[0] = sock_tcp_listen(&os_linux, &any, 0);
+    must(fds[0] >= 0 && os_linux.local_addr(&os_linux, fds[0], addr) == 0);
+    for (int i = 1; i < SILENT_FDS; i++) {
+        fds[i] = sock_tcp(&os_linux, AF_INET);
+        must(connect(fds[i], &addr->sa, addr->length) == 0 || errno == EINPROGRESS);
+    }
+}
+static inline void silent_close(const int fds[SILENT_FDS])
+{
+    for (int i = 0; i < SILENT_FDS; i++)
+        close(fds[i]);
 }
 
 /* A connected pair: *ours non-blocking, *theirs a blocking socket for the test to drive. */

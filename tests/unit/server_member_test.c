@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "core/mem.h"
-#include "core/resolve.h"
+#include "tests/unit/fake_names.h"
 #include "tests/unit/real_worker.h"
 
 enum { OPENS = 4 };
@@ -19,8 +19,7 @@ struct user {
 static struct scene {
     struct real_worker real;
     struct worker *workers[1];
-    struct resolver resolver;
-    const char *const *hosts; /* what the name stands for; NULL ends */
+    struct fake_names names;
     struct backend_settings settings;
     _Atomic(const struct backend_settings *) backend;
     struct backend_server server;
@@ -29,24 +28,6 @@ static struct scene {
     int listener;
     bool ready, ended;
 } scene;
-
-static void answer_mailed(struct mail *mail)
-{
-    struct resolve_request *request = container_of(mail, struct resolve_request, mail);
-
-    request->done(request);
-}
-
-static void fake_ask(struct resolver *resolver, struct resolve_request *request)
-{
-    for (; scene.hosts[request->count]; request->count++)
-        must(addr_from_host(&request->addrs[request->count], scene.hosts[request->count],
-                            request->port) == 0);
-    request->error = 0;
-    request->ttl_s = 3600;
-    request->mail.run = answer_mailed;
-    worker_post(request->worker, &request->mail);
-}
 
 static void note_ready(void *context)
 {
@@ -63,15 +44,16 @@ static bool scene_open(const char *const *hosts)
     struct addr addr = loopback_addr();
 
     memset(&scene, 0, sizeof(scene));
-    scene.resolver = (struct resolver){.ask = fake_ask};
-    scene.hosts = hosts;
-    while (*hosts)
+    fake_names_init(&scene.names);
+    while (*hosts) {
         must(addr_from_host(&addr, *hosts++, 0) == 0);
+        scene.names.addrs[scene.names.count++] = addr;
+    }
     scene.listener = sock_tcp_listen(&os_linux, &addr, 64);
     must(scene.listener >= 0 && os_linux.local_addr(&os_linux, scene.listener, &addr) == 0);
     if (!real_worker_open(&scene.real, NULL))
         return false;
-    scene.real.worker.resolver = &scene.resolver;
+    scene.real.worker.resolver = &scene.names.resolver;
     scene.workers[0] = &scene.real.worker;
     scene.settings = (struct backend_settings){.name = "web", .connect_timeout_ns = OPTION_SECOND};
     atomic_store(&scene.backend, &scene.settings);

@@ -7,6 +7,7 @@
 #include "relay/tunnel_client.h"
 #include "relay/tunnel_server.h"
 #include "tests/unit/certs.h"
+#include "tests/unit/fake_names.h"
 #include "tests/unit/real_worker.h"
 
 struct scene {
@@ -116,6 +117,7 @@ static bool scene_start_client(struct scene *scene)
                                             .registered = scene_registered,
                                             .context = scene};
 
+    scene->client_idle = false;
     strcpy(scene->upstream.server_name, "localhost");
     if (!scene->client_share.groups &&
         client_share_open(&scene->client_share, &os_linux, &scene->settings.client, 1, scene->error,
@@ -341,6 +343,36 @@ TEST(a_service_that_refuses_is_told_and_may_be_replayed)
     check(turn_until(&scene.real, user.failed));
     check(user.reason == REASON_REFUSED && user.may_replay);
     check(scene_close(&scene));
+}
+
+TEST(a_silent_address_of_a_service_leaves_time_for_the_next)
+{
+    static struct fake_names names;
+    static struct scene scene;
+    static struct user user;
+    int silent[SILENT_FDS];
+
+    check(scene_open(&scene, "pod-*.example"));
+    check(turn_until(&scene.real, scene.registrations == 1));
+    check(scene_stop_client(&scene));
+    check(turn_until(&scene.real, scene_members(&scene) == 0));
+    fake_names_init(&names);
+    silent_listen(&names.addrs[0], silent);
+    names.addrs[1] = scene.service.target.addr;
+    names.count = 2;
+    scene.service.target = (struct host){.name = "web.test", .port = 80};
+    scene.service.connect_timeout_ns = 400000000;
+    scene.real.worker.resolver = &names.resolver;
+    check(scene_start_client(&scene));
+    check(turn_until(&scene.real, scene.registrations == 2 && scene_members(&scene) == 1));
+    check(user_open(&user, &scene, "web", "ping"));
+    check(turn_until(&scene.real, user.confirmed || user.failed));
+    check(user.confirmed);
+    stream_stop(user.stream, REASON_SHUTDOWN);
+    check(turn_until(&scene.real, user.closed));
+    check(turn_until(&scene.real, tunnel_client_active(scene.client) == 0));
+    check(scene_close(&scene));
+    silent_close(silent);
 }
 
 TEST(a_service_that_the_client_does_not_offer_fails_at_once)

@@ -216,6 +216,26 @@ TEST(what_is_on_its_way_is_bounded_and_the_rest_is_counted)
     check(scene_close());
 }
 
+/* A message for each turn of the one worker, while the other does not turn at all. */
+TEST(small_datagrams_for_a_worker_that_rests_cost_bounded_memory)
+{
+    enum { TURNS = 20000, MESSAGES_MAX = 600 };
+    uint64_t lost;
+
+    check(scene_open(false));
+    worker_turns(&far);
+    for (int i = 0; i < TURNS; i++) {
+        say(0, 10);
+        worker_turns(&near);
+    }
+    lost = counter_read(&counters, COUNTER_LIMIT_HANDED);
+    check(mem_live() <= MESSAGES_MAX && lost < TURNS);
+    worker_turns(&far);
+    check(scene.heard[1] == TURNS - lost);
+    datagram_stop(scene.user, REASON_IDLE_TIMEOUT);
+    check(scene_close());
+}
+
 TEST(a_member_that_is_not_there_ends_the_session_with_its_reason)
 {
     check(scene_open(true));
