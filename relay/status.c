@@ -53,6 +53,11 @@ const char *status_member_state(enum member_state state)
     return state < ARRAY_COUNT(names) && names[state] ? names[state] : "unknown";
 }
 
+bool status_member_fit(const struct status_member *member)
+{
+    return member->state == MEMBER_FIT && !member->ejected;
+}
+
 /* ---- several workers ---- */
 
 static int merge_listener(struct status *into, const struct status_listener *from)
@@ -133,6 +138,7 @@ static int merge_member(struct status *into, const struct status *from, uint32_t
     }
     if (member->state < to->state)
         to->state = member->state; /* fit for one worker is fit */
+    to->ejected &= member->ejected;
     to->active += member->active;
     to->total += member->total;
     to->failures += member->failures;
