@@ -55,10 +55,7 @@ static void process_take_signal(struct process *process)
         process_end(process, name);
         break;
     case SIGNAL_REOPEN:
-        log_reopen(process->log);
-        if (process->access)
-            log_reopen(process->access);
-        LOG(process->source, LOG_INFO, "log reopened", LOG_TEXT("asked_by", name));
+        process_reopen_logs(process, name);
         break;
     case SIGNAL_RELOAD:
         process_reload(process, name, NULL);
@@ -102,25 +99,32 @@ static void process_tell_ready(const struct process *process)
         process->options->ready(process->options->context, &addr);
 }
 
-/* False: every thread has ended. */
-static bool process_take_news(struct process *process)
+static void process_begin(struct process *process)
 {
     const struct settings *settings = process->settings;
-    uint32_t news = team_news(&process->team);
 
-    if (news & THREAD_STARTED && !process->started) {
-        process->started = true;
-        process_log_addresses(process);
+    if (process_take_duty(process) == 0) {
         LOG(process->source, LOG_INFO, "ready", LOG_TEXT("version", QMUX_VERSION),
             LOG_NUMBER("workers", settings->process.workers),
             LOG_NUMBER("listeners", settings->listener_count),
             LOG_NUMBER("tunnels", settings->tunnel_count),
             LOG_NUMBER("servers", settings->client.server_count));
-        if (process_take_duty(process)) {
-            process->failed = true;
-            process_end(process, "failure");
-            process_end(process, "failure");
-        }
+        return;
+    }
+    process->failed = true;
+    process_end(process, "failure");
+    process_end(process, "failure");
+}
+
+/* False: every thread has ended. */
+static bool process_take_news(struct process *process)
+{
+    uint32_t news = team_news(&process->team);
+
+    if (news & THREAD_STARTED && !process->started) {
+        process->started = true;
+        process_log_addresses(process);
+        process_begin(process);
     }
     if (process->started && !process->ready && process_is_complete(process, news)) {
         process->ready = true;
@@ -226,10 +230,15 @@ static int process_open_log(struct process *process)
     return process->source ? process_open_access(process) : -ENOMEM;
 }
 
+static uint64_t process_dropped_lines(const struct process *process)
+{
+    return log_dropped(process->log) + (process->access ? log_dropped(process->access) : 0);
+}
+
 uint64_t process_counter(const struct process *process, enum counter counter)
 {
     return team_counter(&process->team, counter) + counter_read(&process->counters, counter) +
-           (counter == COUNTER_LOG_DROPPED ? log_dropped(process->log) : 0);
+           (counter == COUNTER_LOG_DROPPED ? process_dropped_lines(process) : 0);
 }
 
 static void process_log_counters(struct process *process)
@@ -254,7 +263,7 @@ static int process_run_team(struct process *process)
     if (team->started)
         process_control(process);
     admin_close(&process->admin);
-    process_leave_duty(process);
+    process_close_pid_file(process);
     good = team_join(team) && good;
     process_log_counters(process);
     if (good)
@@ -289,9 +298,10 @@ static int process_run_admin(struct process *process)
 
     activation_open(&process->activation);
     notify_open(&process->notify);
-    if (process_open_admin(process) == 0)
+    if (process_open_pid_file(process) == 0 && process_open_admin(process) == 0)
         code = process_open_team(process);
     admin_close(&process->admin); /* no thread was made */
+    process_close_pid_file(process);
     notify_close(&process->notify);
     activation_close(&process->activation);
     return code;
@@ -333,6 +343,7 @@ int process_run(const struct process_options *options)
 {
     struct process process = {.options = options,
                               .settings = options->settings,
+                              .pid_file = {.fd = -1},
                               .began_ms = process_clock_ms(),
                               .started_ms = os_linux.wall_ms(&os_linux)};
     int code;

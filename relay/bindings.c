@@ -177,8 +177,11 @@ int bindings_open(struct bindings *bindings, struct os *os,
         rc = bindings_open_bind(bindings, &settings->bind.items[i], &number, &failed);
     if (!rc)
         return 0;
-    snprintf(error, error_size, "listener %s: cannot listen on %s: %s", settings->name,
-             addr_format(&failed, text), strerror(-rc));
+    snprintf(error, error_size, "listener %s: cannot listen on %s: %s%s", settings->name,
+             addr_format(&failed, text), strerror(-rc),
+             rc == -EACCES && addr_port(&failed) && addr_port(&failed) < 1024
+                 ? " (ports below 1024 are root's, or need CAP_NET_BIND_SERVICE)"
+                 : "");
     bindings_close(bindings);
     return rc;
 }

@@ -4,6 +4,8 @@ import os
 import re
 import signal
 import stat
+import subprocess
+import time
 import urllib.request
 
 from ends import LOOPBACK, Service, echo, echo_once, free_port, is_served
@@ -60,6 +62,26 @@ def check_opens_nothing_and_says_nothing_wrong_of_a_good_file(lab):
     stage = direct(lab, "127.0.0.1:1")  # its port is taken: check does not mind
     lab.write("good.ini", direct_config(stage.address, ["127.0.0.1:1"]))
     answers(lab, 0, "", "check", "good.ini")
+
+
+@scenario
+def a_port_or_path_that_is_taken_is_named_soon_and_its_owner_not_disturbed(lab):
+    first = lab.run("first", direct_config("unix:users.sock", ["127.0.0.1:1"]))
+    stage = direct(lab, "127.0.0.1:1")
+    for taken in ("unix:users.sock", stage.address):
+        lab.write("taken.ini", direct_config(taken, ["127.0.0.1:1"]))
+        begun = time.monotonic()
+        answers(lab, 1, f"cannot listen on {taken}: Address already in use", "taken.ini")
+        assert time.monotonic() - begun < 5
+    assert not first.count("connection ended"), "it was taken for a user"
+
+
+@scenario
+def an_answer_that_cannot_be_written_is_a_failure(lab):
+    with open("/dev/full", "wb") as full:
+        run = subprocess.run([lab.binary, "config", "server"], stdout=full, stderr=subprocess.PIPE,
+                             check=False, env=lab.environment)
+    assert run.returncode == 1 and b"No space left" in run.stderr, run.stderr
 
 
 @scenario
