@@ -71,6 +71,23 @@ static bool process_is_complete(const struct process *process, uint32_t news)
     return news & THREAD_REGISTERED || !process->settings->client.present;
 }
 
+/* The first one may have been given its port by the kernel. */
+static void process_log_binds(const struct process *process,
+                              const struct listener_settings *listener)
+{
+    char text[BIND_TEXT_SIZE];
+
+    for (uint32_t i = 0; i < listener->bind.count; i++) {
+        struct bind bind = listener->bind.items[i];
+
+        if (i == 0 && bind.last_port == addr_port(&bind.addr) &&
+            crew_listener_addr(process->team.crew, listener->name, &bind.addr) == 0)
+            bind.last_port = addr_port(&bind.addr);
+        LOG(process->source, LOG_INFO, "listening for users", LOG_TEXT("listener", listener->name),
+            LOG_TEXT("address", bind_format(&bind, text)));
+    }
+}
+
 static void process_log_addresses(const struct process *process)
 {
     const struct settings *settings = process->settings;
@@ -81,9 +98,7 @@ static void process_log_addresses(const struct process *process)
             LOG(process->source, LOG_INFO, "listening for tunnel clients",
                 LOG_TEXT("tunnel", settings->tunnels[i].name), LOG_ADDR("address", &addr));
     for (uint32_t i = 0; i < settings->listener_count; i++)
-        if (crew_listener_addr(process->team.crew, settings->listeners[i].name, &addr) == 0)
-            LOG(process->source, LOG_INFO, "listening for users",
-                LOG_TEXT("listener", settings->listeners[i].name), LOG_ADDR("address", &addr));
+        process_log_binds(process, &settings->listeners[i]);
 }
 
 static void process_tell_ready(const struct process *process)

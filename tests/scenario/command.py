@@ -58,6 +58,32 @@ def check_prints_every_error_with_file_and_line(lab):
 
 
 @scenario
+def check_knows_what_the_kernel_has_and_what_the_process_itself_takes(lab):
+    config = direct_config("127.0.0.1:9090", ["127.0.0.1:1"])
+    lab.write("bad.ini", config.replace("[backend web]", "tcp_congestion = nosuch\n[backend web]") +
+              "tcp_congestion = nosuch\n")
+    text = answers(lab, 2, r"bad\.ini:\d+: tcp_congestion: this kernel has no nosuch", "check", "bad.ini")
+    assert text.count("nosuch") == 2, text
+    lab.write("bad.ini", config + "[admin]\nhttp = 127.0.0.1:9090\n")
+    answers(lab, 2, r"127\.0\.0\.1:9090 is bound already, at", "check", "bad.ini")
+    lab.write("bad.ini", config + "[admin]\nsocket = a.sock\n[listener b]\nbind = unix:a.sock\n"
+              "backend = web\n")
+    answers(lab, 2, "unix:a.sock is bound already, at", "check", "bad.ini")
+    lab.write("bad.ini", "[Server]\nWorkers = 1\n[server]\nWorkers = 1\n")
+    answers(lab, 2, r"bad\.ini:4: .*the key is of a-z", "check", "bad.ini")
+
+
+@scenario
+def every_address_that_is_listened_on_is_named(lab):
+    first, run = free_port(), free_port()
+    program = lab.run("binds", direct_config(f"{LOOPBACK}:{first}", ["127.0.0.1:1"], listener=
+                                             f"bind = {LOOPBACK}:{run}-{run + 1}\nbind = unix:u.sock\n"))
+    for address in (f"{LOOPBACK}:{first}", f"{LOOPBACK}:{run}-{run + 1}", "unix:u.sock"):
+        assert program.count(f"listening for users .*address={re.escape(address)}$") or \
+            f"address={address}\n" in program.text() + "\n", program.text()
+
+
+@scenario
 def check_opens_nothing_and_says_nothing_wrong_of_a_good_file(lab):
     stage = direct(lab, "127.0.0.1:1")  # its port is taken: check does not mind
     lab.write("good.ini", direct_config(stage.address, ["127.0.0.1:1"]))
