@@ -75,7 +75,7 @@ struct member_ops {
     void (*unused)(struct member *member);
 };
 
-enum member_state { MEMBER_FIT, MEMBER_SUSPECT, MEMBER_GONE };
+enum member_state { MEMBER_FIT, MEMBER_SUSPECT, MEMBER_DOWN, MEMBER_GONE };
 /* A lower tier is used when no member of the higher ones is fit. */
 enum member_tier { TIER_VIP, TIER_NORMAL, TIER_STANDBY, TIER_FALLBACK, TIER_COUNT };
 /* From in the pool to ended: a grace period, until no session is on it, and one more. */
@@ -102,7 +102,7 @@ struct member {
     _Atomic uint32_t weight; /* 0 is 1 */
     /* Bits: the workers that it can be opened on at once; 0: any.  The member's own to change. */
     _Atomic uint64_t places;
-    /* The member's own to change between FIT and SUSPECT. */
+    /* The member's own to change, until it is GONE: FIT, SUSPECT (others first), DOWN (never). */
     _Atomic(enum member_state) state;
     /* The pool's. */
     const struct pool_options *options;
@@ -159,6 +159,8 @@ static inline enum member_state member_state(const struct member *member)
 {
     return atomic_load_explicit(&member->state, memory_order_relaxed);
 }
+/* A fit one is down, or one that was down is fit again.  False: it was so already, or is gone. */
+bool member_set_down(struct member *member, bool down);
 /* How often in a row it was ejected since it last served. */
 static inline uint32_t member_ejected(const struct member *member)
 {
@@ -235,7 +237,8 @@ struct pick {
     bool met_full; /* one was passed over for its max_conn; set by backend_pick */
 };
 /* A member, held for the caller and noted in `pick`; NULL when none is left.  Of all tiers fit ones
- * come first, then suspect ones, then ejected ones: trying is better than refusing. */
+ * come first, then suspect ones, then ejected ones: trying is better than refusing.  Those that
+ * were found down are not tried. */
 struct member *backend_pick(struct backend_pool *pool, struct pick *pick) MUST_CHECK;
 
 #endif

@@ -40,13 +40,6 @@ bool member_probe(struct member *member, uint64_t now_ns)
     return true;
 }
 
-static bool reason_is_ours(enum reason reason)
-{
-    return reason == REASON_NO_MEMORY || reason == REASON_NO_DESCRIPTORS ||
-           reason == REASON_SYSTEM || reason == REASON_LIMIT || reason == REASON_SHUTDOWN ||
-           reason == REASON_NAME_PENDING;
-}
-
 /* Sessions that began before an ejection and fail during it say nothing new: only failures that are
  * as many again lengthen it, or the one of a probe. */
 bool member_failed(struct member *member, struct worker *worker, enum reason reason)

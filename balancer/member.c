@@ -151,6 +151,13 @@ void member_drop(struct member *member, struct worker *worker)
     }
 }
 
+bool member_set_down(struct member *member, bool down)
+{
+    enum member_state from = down ? MEMBER_FIT : MEMBER_DOWN;
+
+    return atomic_compare_exchange_strong(&member->state, &from, down ? MEMBER_DOWN : MEMBER_FIT);
+}
+
 bool member_take(struct member *member, struct worker *worker)
 {
     uint32_t taken = atomic_load_explicit(&member->taken, memory_order_relaxed);

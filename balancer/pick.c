@@ -16,7 +16,7 @@ static enum rank member_rank(const struct member *member, uint64_t now_ns)
 {
     enum member_state state = atomic_load_explicit(&member->state, memory_order_relaxed);
 
-    if (state == MEMBER_GONE)
+    if (state == MEMBER_GONE || state == MEMBER_DOWN)
         return RANK_NEVER;
     if (member_is_out(member, now_ns))
         return RANK_OUT;

@@ -23,6 +23,10 @@
     ROW(LIMIT_MAX_CONN,            "picks that passed over a server: its max_conn reached")        \
     ROW(EJECTIONS,                 "servers ejected, or for longer, for failing in a row")         \
     ROW(EJECTIONS_ENDED,           "ejected servers that came back")                               \
+    ROW(HEALTH_PASSED,             "health checks of servers that were answered well")             \
+    ROW(HEALTH_FAILED,             "health checks of servers that failed")                         \
+    ROW(SERVERS_DOWN,              "servers taken out by their health checks")                     \
+    ROW(SERVERS_BACK,              "servers brought back by them")                                 \
     ROW(NAMES_FAILED,              "names of servers that could not be resolved, each time")       \
     ROW(BYTES_IN,                  "bytes from users")                                             \
     ROW(BYTES_OUT,                 "bytes to users")                                               \

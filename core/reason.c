@@ -69,6 +69,13 @@ enum log_level reason_severity(enum reason reason)
     return reason_rows[reason].severity;
 }
 
+bool reason_is_ours(enum reason reason)
+{
+    return reason == REASON_NO_MEMORY || reason == REASON_NO_DESCRIPTORS ||
+           reason == REASON_SYSTEM || reason == REASON_LIMIT || reason == REASON_SHUTDOWN ||
+           reason == REASON_NAME_PENDING;
+}
+
 enum reason reason_of_errno(int error)
 {
     if (error < 0)

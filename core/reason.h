@@ -3,6 +3,8 @@
 #ifndef CORE_REASON_H
 #define CORE_REASON_H
 
+#include <stdbool.h>
+
 #include "core/log.h"
 
 /* clang-format off */
@@ -47,7 +49,8 @@
     ROW(NAME_PENDING,       LOG_INFO,  "the host name is still being resolved")                    \
     ROW(DRAINED,            LOG_INFO,  "still open when the drain time ended")                     \
     ROW(SHUTDOWN,           LOG_INFO,  "shutting down")                                            \
-    ROW(ABANDONED,          LOG_DEBUG, "given up for another member")
+    ROW(ABANDONED,          LOG_DEBUG, "given up for another member")                              \
+    ROW(HEALTH_ANSWER,      LOG_INFO,  "its answer to the health check was not a good one")
 /* clang-format on */
 
 enum reason {
@@ -60,6 +63,7 @@ enum reason {
 const char *reason_text(enum reason reason); /* "refused by the service" */
 const char *reason_name(enum reason reason); /* "refused" */
 enum log_level reason_severity(enum reason reason);
-enum reason reason_of_errno(int error); /* takes -errno or errno */
+bool reason_is_ours(enum reason reason); /* no fault of whoever was asked */
+enum reason reason_of_errno(int error);  /* takes -errno or errno */
 
 #endif

@@ -74,17 +74,17 @@ int sock_tcp(struct os *os, int family)
 /* A refusal costs only speed (or, for a unix socket, means nothing), so none is an error. */
 void sock_tcp_tune_first(struct os *os, int fd, const struct tcp_options *options)
 {
+    set_int(os, fd, IPPROTO_TCP, TCP_NODELAY, 1);
     set_int(os, fd, SOL_SOCKET, SO_OOBINLINE, 1); /* else an urgent byte would be lost */
     if (options->congestion[0])
         os->set_option(os, fd, IPPROTO_TCP, TCP_CONGESTION, options->congestion,
                        (socklen_t)strlen(options->congestion));
 }
 
-void sock_tcp_tune_rest(struct os *os, int fd, uint32_t keepalive_s)
+void sock_tcp_keep_alive(struct os *os, int fd, uint32_t keepalive_s)
 {
     int seconds = (int)keepalive_s;
 
-    set_int(os, fd, IPPROTO_TCP, TCP_NODELAY, 1);
     set_int(os, fd, SOL_SOCKET, SO_KEEPALIVE, seconds > 0);
     if (!seconds)
         return;
@@ -108,7 +108,7 @@ int sock_try_congestion(struct os *os, const char *name)
 void sock_tcp_tune(struct os *os, int fd, const struct tcp_options *options)
 {
     sock_tcp_tune_first(os, fd, options);
-    sock_tcp_tune_rest(os, fd, options->keepalive_s);
+    sock_tcp_keep_alive(os, fd, options->keepalive_s);
 }
 
 void sock_reset_on_close(struct os *os, int fd)

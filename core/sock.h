@@ -26,10 +26,10 @@ int sock_tcp(struct os *os, int family);                       /* to connect wit
 void sock_tcp_tune(struct os *os, int fd, const struct tcp_options *options);
 /* Whether the kernel has it, and lets us use it: 0 or -errno. */
 int sock_try_congestion(struct os *os, const char *name);
-/* The same in two parts: what must be so from the first byte, and (nodelay, keepalive) what only
- * one that sends twice or lives long has need of. */
+/* The same in two parts: what must be so from the first byte, and what only one that lives long has
+ * need of. */
 void sock_tcp_tune_first(struct os *os, int fd, const struct tcp_options *options);
-void sock_tcp_tune_rest(struct os *os, int fd, uint32_t keepalive_s);
+void sock_tcp_keep_alive(struct os *os, int fd, uint32_t keepalive_s);
 void sock_reset_on_close(struct os *os, int fd); /* linger 0: close sends RST */
 void sock_abort(struct os *os, int fd);          /* closes with RST: a FIN would look in order */
 /* UDP: buffers raised as far as allowed, GRO on, DF set; packet_info: learn the local address of

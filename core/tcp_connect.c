@@ -39,7 +39,7 @@ static void tcp_connect_ended(struct op *op, struct op_result result)
     connect->fd = -1;
     if (stream) {
         tcp_end_of(stream)->recv_op.drained = true; /* hardly anything can have come yet */
-        tcp_end_begin_untuned(tcp_end_of(stream), connect->keepalive_s);
+        tcp_end_begin_young(tcp_end_of(stream), connect->keepalive_s);
     }
     connect->done(connect, stream, stream ? REASON_DONE : REASON_NO_MEMORY);
 }

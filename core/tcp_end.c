@@ -99,8 +99,17 @@ static void tcp_end_late(struct task *task)
 {
     struct tcp_end *end = container_of(task, struct tcp_end, late_task);
 
-    tcp_end_tune(end);
+    if (end->young)
+        sock_tcp_keep_alive(end->worker->os, end->fd, end->keepalive_s);
+    end->young = false;
     tcp_end_watch(end);
+}
+
+void tcp_end_begin_young(struct tcp_end *end, uint32_t keepalive_s)
+{
+    end->young = true;
+    end->keepalive_s = keepalive_s;
+    worker_postpone(end->worker, &end->late_task);
 }
 
 /* Most ends are closed soon after the peer's FIN: then it is not worth watching. */
@@ -227,22 +236,6 @@ static void tcp_end_received(struct op *op, struct op_result result)
         worker_defer(end->worker, &end->task);
 }
 
-/* ---- tuning ---- */
-
-void tcp_end_begin_untuned(struct tcp_end *end, uint32_t keepalive_s)
-{
-    end->untuned = true;
-    end->keepalive_s = keepalive_s;
-    worker_postpone(end->worker, &end->late_task);
-}
-
-void tcp_end_tune(struct tcp_end *end)
-{
-    if (end->untuned)
-        sock_tcp_tune_rest(end->worker->os, end->fd, end->keepalive_s);
-    end->untuned = false;
-}
-
 /* ---- sending ---- */
 
 /* Where the peer has ended too, closing follows at once and sends the FIN. */
@@ -265,9 +258,6 @@ static void tcp_end_send_pieces(struct tcp_end *end)
         tcp_end_close_for(end, REASON_NO_MEMORY);
         return;
     }
-    if (end->wrote)
-        tcp_end_tune(end);
-    end->wrote = true;
     for (struct piece *piece = end->out.first; piece && count < VECTORS_MAX; piece = piece->next)
         vectors->pieces[count++] = (struct iovec){piece_data(piece), piece->length};
     vectors->message.msg_iovlen = count;

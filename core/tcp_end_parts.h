@@ -27,8 +27,7 @@ struct tcp_end {
     bool broken : 1;    /* the peer takes no more: what it sent before is still received */
     bool resets : 1;    /* closing sends RST */
     bool leaves : 1;    /* closing keeps the connection */
-    bool untuned : 1;   /* sock_tcp_tune_rest is due: before its second send, or within 20 ms */
-    bool wrote : 1;     /* a first send was made */
+    bool young : 1;     /* keepalive is to be set, if it lives on */
     uint32_t keepalive_s;
     uint64_t unconsumed;
     uint64_t wasted; /* written to a broken one, and not told as drained yet */
@@ -57,7 +56,6 @@ static inline bool tcp_end_is_open(const struct tcp_end *end)
 void tcp_end_fail(struct tcp_end *end, int error);
 void tcp_end_send_failed(struct tcp_end *end, int error);
 /* One that has just connected, tuned by sock_tcp_tune_first alone. */
-void tcp_end_begin_untuned(struct tcp_end *end, uint32_t keepalive_s);
-void tcp_end_tune(struct tcp_end *end); /* no-op when that is done */
+void tcp_end_begin_young(struct tcp_end *end, uint32_t keepalive_s);
 
 #endif

@@ -39,7 +39,6 @@ bool tcp_end_lend_output(struct stream *stream, struct tcp_loan *loan)
     must(is_tcp_end(stream) && !end->output);
     if (!tcp_end_takes_output(stream) || end->send_op.busy || !queue_empty(&end->out))
         return false;
-    tcp_end_tune(end);
     tcp_loan_set(loan, end);
     end->output = loan;
     return true;

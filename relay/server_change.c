@@ -185,6 +185,19 @@ static void change_names(struct server_pool *pool, const struct backend_settings
     }
 }
 
+static void change_health(const struct server_pool *pool)
+{
+    for (uint32_t i = 0; i < pool->lines.count; i++) {
+        const struct srv_line *line = pool->lines.names[i];
+
+        if (pool->lines.servers[i])
+            server_member_adjust(pool->lines.servers[i]->member);
+        for (struct list *at = line ? line->servers.next : NULL; line && at != &line->servers;
+             at = at->next)
+            server_member_adjust(container_of(at, struct pool_server, link)->member);
+    }
+}
+
 void server_pool_switch(struct server_pool *pool)
 {
     struct pool_change *change = pool->change;
@@ -200,6 +213,7 @@ void server_pool_switch(struct server_pool *pool)
     pool->lines = change->lines;
     pool->change = NULL;
     change_names(pool, change->settings);
+    change_health(pool);
     pool_lines_free(&old);
     mem_free(change->order);
     mem_free(change);

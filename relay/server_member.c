@@ -286,6 +286,7 @@ struct member *server_member_new(const struct server_member_options *options,
     snprintf(made->member.name, sizeof(made->member.name), "%s", server->name);
     made->options = *options;
     made->server = *server;
+    server_health_init(&made->health, made);
     for (uint32_t i = 0; i < options->workers; i++)
         server_site_init(&made->sites[i], made, options->by_index[i]);
     return &made->member;

@@ -30,6 +30,8 @@ struct member *server_member_new(const struct server_member_options *options,
                                  const struct backend_server *server) MUST_CHECK;
 /* All workers run: each asks for the addresses of its name. */
 void server_member_start(struct member *member);
+/* The backend's settings are others now. */
+void server_member_adjust(struct member *member);
 /* For one that is in no pool: ended follows, perhaps before the return. */
 void server_member_stop(struct member *member);
 

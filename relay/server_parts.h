@@ -5,6 +5,7 @@
 
 #include "core/mem.h"
 #include "core/resolve.h"
+#include "relay/server_health.h"
 #include "relay/server_member.h"
 
 enum server_order { SERVER_START, SERVER_STOP, SERVER_ORDERS };
@@ -36,6 +37,8 @@ struct server_member {
     struct backend_server server;
     /* The owner's. */
     enum server_life life;
+    bool sites_stopped;
+    struct server_health health;
     struct {
         struct mail mail;      /* every site has done it */
         _Atomic uint32_t left; /* sites that have not */

@@ -175,13 +175,33 @@ static void server_member_started(struct mail *mail)
     if (server->life != SERVER_STARTING)
         return; /* it was stopped meanwhile */
     server->life = SERVER_RUNNING;
+    server_health_adjust(&server->health);
     server->options.ready(server->options.context);
+}
+
+void server_health_stopped(struct server_member *server)
+{
+    if (server->sites_stopped)
+        server_member_end(server);
 }
 
 /* A site settles its start before its stop, so that mail has run already. */
 static void server_member_stopped(struct mail *mail)
 {
-    server_member_end(container_of(mail, struct server_member, orders[SERVER_STOP].mail));
+    struct server_member *server =
+        container_of(mail, struct server_member, orders[SERVER_STOP].mail);
+
+    server->sites_stopped = true;
+    if (!server->health.check)
+        server_member_end(server);
+}
+
+void server_member_adjust(struct member *member)
+{
+    struct server_member *server = server_member_of(member);
+
+    if (server->life == SERVER_RUNNING)
+        server_health_adjust(&server->health);
 }
 
 void server_member_start(struct member *member)
@@ -201,5 +221,6 @@ void server_member_stop(struct member *member)
         return;
     }
     server->life = SERVER_STOPPING;
+    server_health_stop(&server->health);
     server_order(server, SERVER_STOP, server_site_stopped, server_member_stopped);
 }

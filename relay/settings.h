@@ -32,6 +32,7 @@ struct host {
 
 enum protocol { PROTOCOL_TCP = 1, PROTOCOL_UDP = 2, PROTOCOL_BOTH = 3 }; /* bits */
 enum send_proxy { SEND_PROXY_NO, SEND_PROXY_V1, SEND_PROXY_V2 };
+enum health_kind { HEALTH_NONE, HEALTH_TCP, HEALTH_TLS, HEALTH_HTTP, HEALTH_UDP };
 enum send_proxy_udp { SEND_PROXY_EVERY, SEND_PROXY_FIRST, SEND_PROXY_OWN };
 enum accept_proxy { /* bits */
                     ACCEPT_PROXY_NO,
@@ -141,6 +142,10 @@ struct backend_settings {
     char tcp_congestion[16];
     enum send_proxy send_proxy;
     enum send_proxy_udp send_proxy_udp;
+    enum health_kind health;
+    char health_path[256];
+    uint64_t health_interval_ns, health_timeout_ns, health_delay_ns;
+    uint32_t rise, fall;
 };
 
 struct client_server {

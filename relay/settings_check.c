@@ -202,6 +202,21 @@ void settings_check_listener(struct config *config, struct settings *settings,
     listener_check_servers(config, listener, section);
 }
 
+static void backend_check_health(struct config *config, const struct backend_settings *backend,
+                                 const struct config_section *section)
+{
+    for (uint32_t i = 0; backend->health != HEALTH_NONE && i < backend->server_count; i++) {
+        const struct backend_server *server = &backend->servers[i];
+
+        if (host_takes_port(&server->host))
+            config_error(config, place_of(section, "health"),
+                         "health: server %s has no port to be asked at", server->name);
+        else if (backend->health == HEALTH_UDP && addr_family(&server->host.addr) == AF_UNIX)
+            config_error(config, place_of(section, "health"),
+                         "health: server %s is a path, which is for TCP only", server->name);
+    }
+}
+
 void settings_check_backend(struct config *config, struct settings *settings,
                             const struct config_section *section)
 {
@@ -210,6 +225,7 @@ void settings_check_backend(struct config *config, struct settings *settings,
 
     backend->keepalive_ns = whole_seconds(backend->keepalive_ns);
     check_congestion(config, section);
+    backend_check_health(config, backend, section);
     if (!tunnel)
         return;
     if (config_before(section->place, tunnel->place))

@@ -101,5 +101,8 @@ uint32_t settings_descriptors(const struct settings *settings)
         count += settings->tunnels[i].listen.count * workers;
     for (uint32_t i = 0; i < settings->listener_count; i++)
         count += listener_descriptors(&settings->listeners[i], workers);
+    for (uint32_t i = 0; i < settings->backend_count; i++)
+        if (settings->backends[i].health != HEALTH_NONE)
+            count += settings->backends[i].server_count;
     return count + settings->client.server_count;
 }

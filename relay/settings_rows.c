@@ -43,6 +43,9 @@ static const struct option_choice send_proxies[] = {
 static const struct option_choice send_proxies_udp[] = {
     {"every", SEND_PROXY_EVERY, false}, {"first", SEND_PROXY_FIRST, false},
     {"own", SEND_PROXY_OWN, false}, {0}};
+static const struct option_choice healths[] = {
+    {"none", HEALTH_NONE, false}, {"tcp", HEALTH_TCP, false}, {"tls", HEALTH_TLS, false},
+    {"http", HEALTH_HTTP, false}, {"udp", HEALTH_UDP, false}, {0}};
 static const struct option_choice accept_proxies[] = {
     {"no", ACCEPT_PROXY_NO, false}, {"v1", ACCEPT_PROXY_V1, false},
     {"v2", ACCEPT_PROXY_V2, false}, {"any", ACCEPT_PROXY_ANY, false}, {0}};
@@ -245,10 +248,23 @@ static const struct option backend_options[] = {
     OPTION(choice, backend_settings, send_proxy_udp, "send_proxy_udp", "every", 0, 0, RELOAD_NEW,
            "Where it goes on UDP: before every datagram, before a session's first, or on its own.",
            .choices = send_proxies_udp),
+    OPTION(choice, backend_settings, health, "health", "none", 0, 0, RELOAD_LIVE,
+           "What servers are asked, again and again, so that those that do not serve get no users: to "
+           "be connected to, to begin a handshake, to answer a GET with 200 to 399; on UDP, not to "
+           "refuse an empty datagram.", .choices = healths),
+    OPTION(web_path, backend_settings, health_path, "health_path", "/health", 1, 255, RELOAD_LIVE,
+           "What the GET asks for."),
+    OPTION(duration, backend_settings, health_interval_ns, "health_interval", "10s", 100 * OPTION_MS,
+           OPTION_HOUR, RELOAD_LIVE, "How often a server is asked."),
+    OPTION(duration, backend_settings, health_timeout_ns, "health_timeout", "5s", 10 * OPTION_MS,
+           5 * OPTION_MINUTE, RELOAD_LIVE, "How long it may take to answer."),
+    OPTION(duration, backend_settings, health_delay_ns, "health_delay", "0s", 0, OPTION_HOUR,
+           RELOAD_LIVE, "How long after the start it is asked first."),
+    OPTION(count, backend_settings, rise, "rise", "5", 1, 1000, RELOAD_LIVE,
+           "A server that is down comes back after so many good answers in a row."),
+    OPTION(count, backend_settings, fall, "fall", "3", 1, 1000, RELOAD_LIVE,
+           "One that serves is down after so many bad ones; the very first answer counts at once."),
 };
-static const char *const backend_later[] = {
-    "health", "health_path", "health_interval", "health_timeout", "health_delay", "rise", "fall",
-    NULL};
 
 static const struct option client_options[] = {
     OPTION(name, client_settings, id, "id", NULL, 1, OPTION_NAME_MAX, RELOAD_RESTART,
@@ -303,7 +319,7 @@ const struct settings_section settings_sections[] = {
      ROWS(listener_options), .later = listener_later, MANY(listeners, listener_count),
      .check = settings_check_listener},
     {"backend", "A pool of servers.",
-     ROWS(backend_options), .later = backend_later, MANY(backends, backend_count),
+     ROWS(backend_options), .later = nothing_later, MANY(backends, backend_count),
      .check = settings_check_backend},
     {"client", "The other end of a tunnel: dials out to servers and offers services.",
      ROWS(client_options), .later = client_later, ONE(client), .check = settings_check_client},

@@ -48,7 +48,8 @@ extern const struct option_type option_cpus; /* struct cpu_list; commas or repea
 
 /* settings_types.c: values only a relay has */
 enum { SETTINGS_SERVERS_MAX = 64 };
-extern const struct option_type option_host; /* struct host */
+extern const struct option_type option_host;     /* struct host */
+extern const struct option_type option_web_path; /* char[N]: /… without blanks */
 extern const struct option_type
     option_backend_servers; /* the servers of a backend, at server_count */
 extern const struct option_type

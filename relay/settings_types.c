@@ -248,7 +248,24 @@ static void client_servers_release(void *field)
     client->server_count = 0;
 }
 
+static int web_path_parse(const struct option *option, struct option_input *input, void *field)
+{
+    if (input->value[0] != '/')
+        return option_refuse(input, "%s: %s does not begin with /", option->name, input->value);
+    if (strlen(input->value) > option->max)
+        return option_refuse(input, "%s: longer than %u bytes", option->name,
+                             (unsigned)option->max);
+    for (const char *at = input->value; *at; at++)
+        if (*at <= ' ' || *at > '~')
+            return option_refuse(input, "%s: %s: blanks and other bytes are to be written as %%XX",
+                                 option->name, input->value);
+    snprintf(field, option->size, "%s", input->value);
+    return 0;
+}
+
 /* clang-format off */
+const struct option_type option_web_path = {
+    .name = "path", .form = "/PATH, of a URL", .parse = web_path_parse};
 const struct option_type option_host = {
     .name = "address", .form = "HOST:PORT or unix:PATH", .parse = host_parse,
     .size = sizeof(struct host)};

@@ -47,8 +47,10 @@ struct status_server *status_add_server(struct status *status)
 
 const char *status_member_state(enum member_state state)
 {
-    static const char *const names[] = {
-        [MEMBER_FIT] = "fit", [MEMBER_SUSPECT] = "suspect", [MEMBER_GONE] = "gone"};
+    static const char *const names[] = {[MEMBER_FIT] = "fit",
+                                        [MEMBER_SUSPECT] = "suspect",
+                                        [MEMBER_DOWN] = "down",
+                                        [MEMBER_GONE] = "gone"};
 
     return state < ARRAY_COUNT(names) && names[state] ? names[state] : "unknown";
 }

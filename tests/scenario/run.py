@@ -18,7 +18,7 @@ sys.path.insert(0, HERE)
 
 from lab import SCENARIOS, Lab, Skip  # noqa: E402
 
-ROOMS = ["relay", "differential", "tunnel", "trust", "pool", "names", "failure", "flood", "hostile",
+ROOMS = ["relay", "differential", "tunnel", "trust", "pool", "health", "names", "failure", "flood", "hostile",
          "limits", "listeners", "command", "admin", "metrics", "datagrams", "reload", "workers"]
 
 

@@ -10,7 +10,7 @@ import lab as lab_module
 import listeners
 import stages
 from ends import PATIENCE, Deaf, Service, check_echo, connect, echo, echo_once, receive_exactly
-from lab import REGISTERED
+from lab import REGISTERED, until
 from stages import direct, tunnel
 
 COUNTS = (2, 4)
@@ -225,21 +225,25 @@ def udp_users_of_one_address_are_hashed_to_one_client(lab):
 def a_user_who_moves_to_another_worker_while_the_server_drains_is_waited_for(lab):
     names = ("client-a", "client-b")
     lab.certs(".", *(word for name in names for word in ("--client", name)))
-    stage, dial = stages.tunnel_server(lab, certs=False, tunnel="open_retries = 2\n")
+    stage, dial = stages.tunnel_server(lab, certs=False, tunnel="open_retries = 2\n",
+                                       process="drain_timeout = 1m\n")
     service, deaf = lab.add(Service(echo)), lab.add(Deaf())
     for name, target in zip(names, (deaf.address, service.address)):
         lab.start(name, stages.client_config(dial, target, name=name, client="connections = 1\n",
-                                             service="connect_timeout = 2s\n")).ready(REGISTERED)
+                                             service="connect_timeout = 1m\n")).ready(REGISTERED)
     stage.server.await_line(REGISTERED, 2)
     users = [lab.add(connect(stage.address)) for _ in range(12)]
     for user in users:
         user.sendall(b"x")
+    until(lambda: stage.server.count_descriptors() >= stage.server.descriptors + len(users), "all are in")
     select.select(users, [], [], PATIENCE)  # whom the second client serves is answered
     waiting = [user for user in users if not select.select([user], [], [], 0)[0]]
     for user in users:
         if user not in waiting:
             user.close()
     stage.server.signal(signal.SIGTERM)
+    stage.server.await_line("draining")
+    deaf.close()  # refused when it is knocked at again, and so opened at the other client
     for user in waiting:
         assert receive_exactly(user, 1) == b"x"
     assert not select.select(waiting, [], [], 0.5)[0], "a drain ends nobody"

@@ -182,6 +182,20 @@ TEST(servers_have_their_number_and_are_meant_once)
     check(refuses(document, "t.ini:68: server: more than 64 of them"));
 }
 
+TEST(a_server_that_is_to_be_asked_has_a_port_and_a_path_is_one_of_a_url)
+{
+    check(refuses("[backend b]\nserver = a:1\nserver = b\nhealth = tcp\n",
+                  "t.ini:4: health: server b has no port to be asked at"));
+    check(refuses("[backend b]\nserver = unix:/run/x\nhealth = udp\n",
+                  "t.ini:3: health: server unix:/run/x is a path, which is for TCP only"));
+    check(refuses("[backend b]\nserver = a:1\nhealth_path = health\n",
+                  "t.ini:3: health_path: health does not begin with /"));
+    check(refuses("[backend b]\nserver = a:1\nhealth_path = /a b\n",
+                  "t.ini:3: health_path: /a b: blanks and other bytes are to be written as %XX"));
+    check(accepts("[listener l]\nbind = 127.0.0.1:1\nbackend = b\n"
+                  "[backend b]\nserver = unix:/run/x\nserver = srv:_a._tcp.b\nhealth = http\n"));
+}
+
 TEST(cores_are_a_list_of_runs)
 {
     static const char *const wrong[][2] = {
