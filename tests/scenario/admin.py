@@ -368,27 +368,6 @@ def a_pid_file_belongs_to_one_process(lab):
 
 
 @scenario
-def logs_are_opened_anew_or_it_is_said_that_they_were_not(lab):
-    service, address = lab.add(Service(echo)), f"{LOOPBACK}:{free_port()}"
-    config = direct_config(address, [service.address]) + admin_lines()
-    program = lab.start("logs", config.replace("[log]\n", "[log]\nfile = a.log\naccess = b.log\n"))
-    until(lambda: is_served(address), "it serves")
-    for name in ("a.log", "b.log"):
-        os.rename(lab.path(name), lab.path(name + ".1"))
-    program.signal(signal.SIGUSR1)
-    until(lambda: os.path.exists(lab.path("b.log")), "both are there again")
-    echo_once(address)
-    until(lambda: os.path.getsize(lab.path("b.log")) > 0, "the new one is written")
-    os.rename(lab.path("a.log"), lab.path("a.log.2"))
-    os.mkdir(lab.path("a.log"))
-    program.signal(signal.SIGUSR1)
-    program.await_line("cannot open .*a.log anew.*: Is a directory")
-    assert program.stop() == 0
-    with open(lab.path("a.log.2"), encoding="utf-8") as file:
-        assert "ended" in file.read()
-
-
-@scenario
 def lines_that_a_full_disk_refuses_are_counted_for_both_logs(lab):
     service, address = lab.add(Service(echo)), f"{LOOPBACK}:{free_port()}"
     config = direct_config(address, [service.address]) + admin_lines()

@@ -171,6 +171,27 @@ def logs_in_json_are_one_object_a_line(lab):
 
 
 @scenario
+def logs_are_opened_anew_or_it_is_said_that_they_were_not(lab):
+    service, address = lab.add(Service(echo)), f"{LOOPBACK}:{free_port()}"
+    config = direct_config(address, [service.address])
+    program = lab.start("logs", config.replace("[log]\n", "[log]\nfile = a.log\naccess = b.log\n"))
+    until(lambda: is_served(address), "it serves")
+    for name in ("a.log", "b.log"):
+        os.rename(lab.path(name), lab.path(name + ".1"))
+    program.signal(signal.SIGUSR1)
+    until(lambda: os.path.exists(lab.path("b.log")), "both are there again")
+    echo_once(address)
+    until(lambda: os.path.getsize(lab.path("b.log")) > 0, "the new one is written")
+    os.rename(lab.path("a.log"), lab.path("a.log.2"))
+    os.mkdir(lab.path("a.log"))
+    program.signal(signal.SIGUSR1)
+    program.await_line("cannot open .*a.log anew.*: Is a directory")
+    assert program.stop() == 0
+    with open(lab.path("a.log.2"), encoding="utf-8") as file:
+        assert "ended" in file.read()
+
+
+@scenario
 def demo_shows_a_tunnel_at_work(lab):
     program = Program(lab, "demo", ["demo"])
     lab.programs.append(program)
