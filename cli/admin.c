@@ -41,8 +41,10 @@ static int admin_clear_path(const char *path, const struct addr *addr)
     struct stat file;
     int fd, rc;
 
-    if (lstat(path, &file) || !S_ISSOCK(file.st_mode))
+    if (lstat(path, &file))
         return 0; /* bind says what is wrong, if anything is */
+    if (!S_ISSOCK(file.st_mode))
+        return -EEXIST;
     fd = os_linux.socket(&os_linux, AF_UNIX, SOCK_STREAM);
     if (fd < 0)
         return fd;

@@ -17,6 +17,20 @@ static int call_complain(const char *what, int rc)
     return rc;
 }
 
+static void call_explain(const char *path, int rc)
+{
+    if (rc == -EACCES || rc == -EPERM)
+        fprintf(stderr,
+                "qmux-uring: %s: %s\n"
+                "It is for the user whom the process runs as, and for root: try with sudo.\n",
+                path, strerror(-rc));
+    else
+        fprintf(stderr,
+                "qmux-uring: nobody answers at %s: %s\n"
+                "Does it run, does its file have [admin] socket, and is --socket the same?\n",
+                path, strerror(-rc));
+}
+
 int admin_call_open(struct admin_call *call, const char *path)
 {
     const struct timeval patience = {.tv_sec = PATIENCE_S};
@@ -34,10 +48,7 @@ int admin_call_open(struct admin_call *call, const char *path)
     if (connect(call->fd, &addr.sa, addr.length) == 0)
         return 0;
     rc = -errno;
-    fprintf(stderr,
-            "qmux-uring: nobody answers at %s: %s\n"
-            "Does it run, does its file have [admin] socket, and is --socket the same?\n",
-            path, strerror(-rc));
+    call_explain(path, rc);
     admin_call_close(call);
     return rc;
 }

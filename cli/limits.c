@@ -3,10 +3,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+#define CGROUP_ROOT "/sys/fs/cgroup"
 
 static rlim_t limit_wanted(const struct settings *settings)
 {
@@ -33,7 +37,8 @@ bool limits_check(const struct settings *settings, const char *file, FILE *error
         return true;
     if (!limit_can_be(limit, limit_wanted(settings))) {
         fprintf(errors,
-                "%s:0: %" PRIu64 " descriptors are wanted, and the system allows %" PRIu64 "\n",
+                "%s:0: %" PRIu64 " descriptors are wanted, and the system allows %" PRIu64
+                ": raise its limit (ulimit -n, LimitNOFILE=)\n",
                 file, (uint64_t)limit_wanted(settings), (uint64_t)limit.rlim_max);
         return false;
     }
@@ -72,6 +77,76 @@ int limits_raise(const struct settings *settings)
     return rc;
 }
 
+/* ---- control groups ---- */
+
+/* What a file of a control group allows; UINT64_MAX: no limit. */
+typedef uint64_t cgroup_fn(const char *text);
+
+/* "max 100000" or "200000 100000": time a period may use, and its length. */
+static uint64_t cgroup_cores(const char *text)
+{
+    uint64_t quota, period;
+
+    if (sscanf(text, "%" SCNu64 " %" SCNu64, &quota, &period) != 2 || !period || !quota)
+        return UINT64_MAX;
+    return (quota + period - 1) / period;
+}
+
+/* "max" or bytes. */
+static uint64_t cgroup_bytes(const char *text)
+{
+    char *end;
+    uint64_t bytes = strtoull(text, &end, 10);
+
+    return end == text ? UINT64_MAX : bytes;
+}
+
+static uint64_t cgroup_limit(const char *folder, const char *name, cgroup_fn *limit_of)
+{
+    char path[PATH_MAX + 32], text[64] = "";
+    FILE *file;
+
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    file = fopen(path, "re");
+    if (!file)
+        return UINT64_MAX;
+    if (!fgets(text, sizeof text, file))
+        *text = 0;
+    fclose(file);
+    return limit_of(text);
+}
+
+/* The group that we are in, below the root that we see: "0::/system.slice/x.service". */
+static void cgroup_folder(char *folder, size_t size)
+{
+    char line[PATH_MAX] = "";
+    FILE *file = fopen("/proc/self/cgroup", "re");
+
+    while (file && fgets(line, sizeof line, file) && strncmp(line, "0::/", 4) != 0)
+        *line = 0;
+    if (file)
+        fclose(file);
+    line[strcspn(line, "\n")] = 0;
+    snprintf(folder, size, "%s%s", CGROUP_ROOT, *line ? line + 3 : "");
+}
+
+/* Of our group and all that it is in the strictest counts. */
+static uint64_t cgroup_least(const char *name, cgroup_fn *limit_of)
+{
+    char folder[PATH_MAX + 16];
+    uint64_t least = UINT64_MAX;
+
+    cgroup_folder(folder, sizeof folder);
+    while (strlen(folder) >= strlen(CGROUP_ROOT)) {
+        uint64_t limit = cgroup_limit(folder, name, limit_of);
+
+        if (limit < least)
+            least = limit;
+        *strrchr(folder, '/') = 0;
+    }
+    return least;
+}
+
 static uint32_t affinity_cores(void)
 {
     cpu_set_t set;
@@ -79,44 +154,14 @@ static uint32_t affinity_cores(void)
     return sched_getaffinity(0, sizeof set, &set) ? 1 : (uint32_t)CPU_COUNT(&set);
 }
 
-/* "max 100000" or "200000 100000": time a period may use, and its length.  UINT32_MAX: no limit. */
-static uint32_t cgroup_cores(void)
-{
-    FILE *file = fopen("/sys/fs/cgroup/cpu.max", "re");
-    uint64_t quota, period;
-    int found;
-
-    if (!file)
-        return UINT32_MAX;
-    found = fscanf(file, "%" SCNu64 " %" SCNu64, &quota, &period);
-    fclose(file);
-    if (found != 2 || !period || !quota)
-        return UINT32_MAX;
-    return (uint32_t)((quota + period - 1) / period);
-}
-
 uint32_t limits_workers(void)
 {
-    uint32_t cores = affinity_cores(), quota = cgroup_cores();
+    uint64_t quota = cgroup_least("cpu.max", cgroup_cores);
+    uint32_t cores = affinity_cores();
 
     if (cores > quota)
-        cores = quota;
+        cores = (uint32_t)quota;
     return cores < SETTINGS_WORKERS_MAX ? cores : SETTINGS_WORKERS_MAX;
-}
-
-/* UINT64_MAX: no limit, or none that can be read. */
-static uint64_t cgroup_memory(void)
-{
-    FILE *file = fopen("/sys/fs/cgroup/memory.max", "re");
-    char text[32] = "", *end = text;
-    uint64_t bytes = 0;
-
-    if (!file)
-        return UINT64_MAX;
-    if (fgets(text, sizeof text, file))
-        bytes = strtoull(text, &end, 10);
-    fclose(file);
-    return end == text ? UINT64_MAX : bytes; /* else it says "max" */
 }
 
 void limits_of_pools(uint32_t workers, struct pool_limits *limits)
@@ -129,7 +174,7 @@ void limits_of_pools(uint32_t workers, struct pool_limits *limits)
         [POOL_LARGE] = {68 << 10, 25},
     };
     uint64_t memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
-    uint64_t most = cgroup_memory();
+    uint64_t most = cgroup_least("memory.max", cgroup_bytes);
 
     if (memory > most)
         memory = most;

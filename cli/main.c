@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 
@@ -144,7 +145,9 @@ int main(int argc, char **argv)
         return CLI_WRONG;
     }
     code = dispatch(&invocation);
-    if (fflush(stdout) && code == CLI_GOOD)
+    if ((fflush(stdout) || ferror(stdout)) && code == CLI_GOOD) {
+        fprintf(stderr, "qmux-uring: cannot write the answer: %s\n", strerror(errno));
         code = CLI_FAILED;
+    }
     return code;
 }

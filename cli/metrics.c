@@ -218,7 +218,7 @@ static uint64_t status_failures(const struct status_member *member)
 }
 static uint64_t member_fit(const struct status_member *member)
 {
-    return member->state == MEMBER_FIT;
+    return status_member_fit(member);
 }
 static uint64_t member_one(const struct status_member *member)
 {
@@ -230,15 +230,15 @@ static const struct {
     uint64_t (*value)(const struct status_member *member);
 } member_families[] =
     {
-        {"member_sessions",       "gauge",   "Sessions on a server now",         status_active  },
-        {"member_sessions_total", "counter", "Sessions that a server was given", status_total   },
-        {"member_failures_total", "counter", "Sessions that a server failed",    status_failures},
-        {"member_up",             "gauge",   "1 while a server is fit",          member_fit     },
+        {"member_sessions",       "gauge",   "Sessions on a server now",                status_active  },
+        {"member_sessions_total", "counter", "Sessions that a server was given",        status_total   },
+        {"member_failures_total", "counter", "Sessions that a server failed",           status_failures},
+        {"member_up",             "gauge",   "1 while a server is fit and not ejected", member_fit     },
 },
   backend_families[] = {
       {"backend_sessions", "gauge", "Sessions on all members now", status_active},
       {"backend_members", "gauge", "Members there are", member_one},
-      {"backend_members_fit", "gauge", "Members that are fit", member_fit},
+      {"backend_members_fit", "gauge", "Members that are fit and not ejected", member_fit},
 };
 
 /* Tunnel clients have families of their own, with a bound on how many are named. */

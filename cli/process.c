@@ -55,10 +55,7 @@ static void process_take_signal(struct process *process)
         process_end(process, name);
         break;
     case SIGNAL_REOPEN:
-        log_reopen(process->log);
-        if (process->access)
-            log_reopen(process->access);
-        LOG(process->source, LOG_INFO, "log reopened", LOG_TEXT("asked_by", name));
+        process_reopen_logs(process, name);
         break;
     case SIGNAL_RELOAD:
         process_reload(process, name, NULL);
@@ -74,6 +71,23 @@ static bool process_is_complete(const struct process *process, uint32_t news)
     return news & THREAD_REGISTERED || !process->settings->client.present;
 }
 
+/* The first one may have been given its port by the kernel. */
+static void process_log_binds(const struct process *process,
+                              const struct listener_settings *listener)
+{
+    char text[BIND_TEXT_SIZE];
+
+    for (uint32_t i = 0; i < listener->bind.count; i++) {
+        struct bind bind = listener->bind.items[i];
+
+        if (i == 0 && bind.last_port == addr_port(&bind.addr) &&
+            crew_listener_addr(process->team.crew, listener->name, &bind.addr) == 0)
+            bind.last_port = addr_port(&bind.addr);
+        LOG(process->source, LOG_INFO, "listening for users", LOG_TEXT("listener", listener->name),
+            LOG_TEXT("address", bind_format(&bind, text)));
+    }
+}
+
 static void process_log_addresses(const struct process *process)
 {
     const struct settings *settings = process->settings;
@@ -84,9 +98,7 @@ static void process_log_addresses(const struct process *process)
             LOG(process->source, LOG_INFO, "listening for tunnel clients",
                 LOG_TEXT("tunnel", settings->tunnels[i].name), LOG_ADDR("address", &addr));
     for (uint32_t i = 0; i < settings->listener_count; i++)
-        if (crew_listener_addr(process->team.crew, settings->listeners[i].name, &addr) == 0)
-            LOG(process->source, LOG_INFO, "listening for users",
-                LOG_TEXT("listener", settings->listeners[i].name), LOG_ADDR("address", &addr));
+        process_log_binds(process, &settings->listeners[i]);
 }
 
 static void process_tell_ready(const struct process *process)
@@ -102,25 +114,32 @@ static void process_tell_ready(const struct process *process)
         process->options->ready(process->options->context, &addr);
 }
 
-/* False: every thread has ended. */
-static bool process_take_news(struct process *process)
+static void process_begin(struct process *process)
 {
     const struct settings *settings = process->settings;
-    uint32_t news = team_news(&process->team);
 
-    if (news & THREAD_STARTED && !process->started) {
-        process->started = true;
-        process_log_addresses(process);
+    if (process_take_duty(process) == 0) {
         LOG(process->source, LOG_INFO, "ready", LOG_TEXT("version", QMUX_VERSION),
             LOG_NUMBER("workers", settings->process.workers),
             LOG_NUMBER("listeners", settings->listener_count),
             LOG_NUMBER("tunnels", settings->tunnel_count),
             LOG_NUMBER("servers", settings->client.server_count));
-        if (process_take_duty(process)) {
-            process->failed = true;
-            process_end(process, "failure");
-            process_end(process, "failure");
-        }
+        return;
+    }
+    process->failed = true;
+    process_end(process, "failure");
+    process_end(process, "failure");
+}
+
+/* False: every thread has ended. */
+static bool process_take_news(struct process *process)
+{
+    uint32_t news = team_news(&process->team);
+
+    if (news & THREAD_STARTED && !process->started) {
+        process->started = true;
+        process_log_addresses(process);
+        process_begin(process);
     }
     if (process->started && !process->ready && process_is_complete(process, news)) {
         process->ready = true;
@@ -226,10 +245,15 @@ static int process_open_log(struct process *process)
     return process->source ? process_open_access(process) : -ENOMEM;
 }
 
+static uint64_t process_dropped_lines(const struct process *process)
+{
+    return log_dropped(process->log) + (process->access ? log_dropped(process->access) : 0);
+}
+
 uint64_t process_counter(const struct process *process, enum counter counter)
 {
     return team_counter(&process->team, counter) + counter_read(&process->counters, counter) +
-           (counter == COUNTER_LOG_DROPPED ? log_dropped(process->log) : 0);
+           (counter == COUNTER_LOG_DROPPED ? process_dropped_lines(process) : 0);
 }
 
 static void process_log_counters(struct process *process)
@@ -254,7 +278,7 @@ static int process_run_team(struct process *process)
     if (team->started)
         process_control(process);
     admin_close(&process->admin);
-    process_leave_duty(process);
+    process_close_pid_file(process);
     good = team_join(team) && good;
     process_log_counters(process);
     if (good)
@@ -289,9 +313,10 @@ static int process_run_admin(struct process *process)
 
     activation_open(&process->activation);
     notify_open(&process->notify);
-    if (process_open_admin(process) == 0)
+    if (process_open_pid_file(process) == 0 && process_open_admin(process) == 0)
         code = process_open_team(process);
     admin_close(&process->admin); /* no thread was made */
+    process_close_pid_file(process);
     notify_close(&process->notify);
     activation_close(&process->activation);
     return code;
@@ -333,6 +358,7 @@ int process_run(const struct process_options *options)
 {
     struct process process = {.options = options,
                               .settings = options->settings,
+                              .pid_file = {.fd = -1},
                               .began_ms = process_clock_ms(),
                               .started_ms = os_linux.wall_ms(&os_linux)};
     int code;

@@ -1,17 +1,28 @@
 /* What a service manager and an administrator expect of a process. */
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "cli/privileges.h"
 #include "cli/process_parts.h"
 
-static int process_write_pid(struct process *process)
+int process_open_pid_file(struct process *process)
 {
     const struct process_settings *settings = &process->settings->process;
-    int rc = settings->pid_file ? pid_file_write(settings->pid_file, &settings->user) : 0;
+    char error[512];
+    int rc = settings->pid_file ? pid_file_open(&process->pid_file, settings->pid_file,
+                                                &settings->user, error, sizeof error)
+                                : 0;
 
     if (rc)
-        process_complain(process, "cannot write pid_file", strerror(-rc));
+        process_complain(process, "cannot start", error);
     return rc;
+}
+
+void process_close_pid_file(struct process *process)
+{
+    if (process->settings->process.pid_file)
+        pid_file_close(&process->pid_file, process->settings->process.pid_file);
 }
 
 static int process_drop(struct process *process)
@@ -20,7 +31,8 @@ static int process_drop(struct process *process)
     int rc = privileges_drop(&settings->user, &settings->group);
 
     if (rc)
-        process_complain(process, "cannot become user or group", strerror(-rc));
+        process_complain(process, "cannot become user or group",
+                         rc == -EPERM ? "only root can" : strerror(-rc));
     else if (settings->user.given)
         LOG(process->source, LOG_INFO,
             "dropped to user: a later reload cannot bind ports below 1024 nor read files that only "
@@ -32,24 +44,42 @@ static int process_drop(struct process *process)
 int process_take_duty(struct process *process)
 {
     uint32_t left = activation_left(&process->activation);
-    int rc = process_write_pid(process);
+    int rc = process_drop(process);
 
     if (left)
         LOG(process->source, LOG_WARN, "sockets were handed over that no address here wants",
             LOG_NUMBER("sockets", left));
     if (!rc)
-        rc = process_drop(process);
-    if (!rc)
         notify_ready(&process->notify, "serving");
     return rc;
 }
 
-void process_leave_duty(struct process *process)
+static bool reopen_log(struct process *process, struct log *log, const struct log_options *options)
 {
-    const char *pid_file = process->settings->process.pid_file;
+    char what[512];
+    int error;
+    struct log_change *change = log_change_new(log, options, &error);
 
-    if (pid_file && process->started)
-        pid_file_remove(pid_file);
+    if (change) {
+        log_change_take(log, &change);
+        return true;
+    }
+    snprintf(what, sizeof what, "cannot open %s anew, lines go on to the old file", options->file);
+    process_complain(process, what, strerror(-error));
+    return false;
+}
+
+void process_reopen_logs(struct process *process, const char *asked_by)
+{
+    struct log_options options;
+    bool good;
+
+    process_log_options(process, process->settings, &options);
+    good = reopen_log(process, process->log, &options);
+    if (process_access_options(process->settings, &options) && process->access)
+        good &= reopen_log(process, process->access, &options);
+    if (good)
+        LOG(process->source, LOG_INFO, "log reopened", LOG_TEXT("asked_by", asked_by));
 }
 
 void process_feed_watchdog(struct process *process, int *timeout_ms)

@@ -6,6 +6,7 @@
 #include "cli/activation.h"
 #include "cli/admin.h"
 #include "cli/notify.h"
+#include "cli/pid_file.h"
 #include "cli/process.h"
 #include "cli/team.h"
 #include "core/log.h"
@@ -20,6 +21,7 @@ struct process {
     struct counters counters; /* the control thread's */
     struct notify notify;
     struct activation activation;
+    struct pid_file pid_file;
     struct team team;
     int signal_fd;
     uint64_t started_ms, began_ms; /* since 1970, and of the clock that only goes forward */
@@ -54,8 +56,10 @@ int process_open_admin(struct process *process) MUST_CHECK; /* says what failed 
 void process_take_picture(struct process *process);         /* hands on what the worker has sent */
 
 /* process_duty.c: what a service manager and an administrator expect of a process */
-int process_take_duty(struct process *process) MUST_CHECK; /* once started: pid file, user */
-void process_leave_duty(struct process *process);
+int process_open_pid_file(struct process *process) MUST_CHECK; /* says what failed */
+void process_close_pid_file(struct process *process);          /* may be called again */
+int process_take_duty(struct process *process) MUST_CHECK;     /* once started: user, READY */
+void process_reopen_logs(struct process *process, const char *asked_by); /* they were moved away */
 void process_feed_watchdog(struct process *process, int *timeout_ms);
 
 #endif

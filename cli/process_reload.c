@@ -112,8 +112,10 @@ static void reload_take_logs(struct reload *reload)
     log_change_take(process->log, &reload->log);
     if (reload->access_change)
         log_change_take(process->access, &reload->access_change);
-    if (!process->settings->log.access)
+    if (process->access && !process->settings->log.access) {
+        counter_add(&process->counters, COUNTER_LOG_DROPPED, log_dropped(process->access));
         log_close(&process->access);
+    }
     if (!reload->access)
         return;
     process->access = reload->access;

@@ -41,12 +41,19 @@ static void json_listener(struct writer *out, const struct status_listener *list
     writer_add(out, "}");
 }
 
+/* One that is ejected is tried again now and then, and comes back by serving. */
+static const char *member_text(const struct status_member *member)
+{
+    return member->ejected && member->state == MEMBER_FIT ? "ejected"
+                                                          : status_member_state(member->state);
+}
+
 static void json_member(struct writer *out, const struct status_member *member)
 {
     writer_add(out, "{\"name\":");
     writer_json(out, member->name);
     writer_add(out, ",\"state\":\"%s\",\"active\":%u,\"total\":%" PRIu64 ",\"failures\":%" PRIu64,
-               status_member_state(member->state), member->active, member->total, member->failures);
+               member_text(member), member->active, member->total, member->failures);
     json_traffic(out, &member->traffic);
     writer_add(out, "}");
 }

@@ -1,5 +1,7 @@
 /* Commands for a process that runs: status, reload, drain, stop. */
 #include <stdio.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "cli/admin_call.h"
 #include "cli/cli.h"
@@ -14,7 +16,9 @@ static const char *socket_of(const struct flag *flag)
 
 static int status_print(struct admin_call *call, bool json)
 {
+    struct screen_options options = {0};
     struct writer out = {0};
+    struct winsize size;
     int code = CLI_FAILED;
 
     if (json) {
@@ -23,7 +27,9 @@ static int status_print(struct admin_call *call, bool json)
     }
     if (admin_call_read(call))
         return CLI_FAILED;
-    screen_write(&out, call->answer.nodes, NULL);
+    if (isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0)
+        options.width = size.ws_col;
+    screen_write(&out, call->answer.nodes, NULL, &options);
     if (!out.failed && fputs(out.text, stdout) >= 0)
         code = CLI_GOOD;
     writer_release(&out);

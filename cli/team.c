@@ -1,15 +1,12 @@
 #include "cli/team.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "core/mem.h"
-
-enum { BIND_TRIES = 20, BIND_PAUSE_MS = 50 };
 
 static int team_fail(struct team *team, const char *what, int rc)
 {
@@ -51,21 +48,15 @@ static int team_make_threads(struct team *team, const struct team_options *optio
     return rc;
 }
 
-/* A process that was killed a moment ago may hold its ports still: the kernel lets go of what a
- * ring had in flight a little later. */
 static int team_bind(struct team *team, const struct team_options *options)
 {
     struct worker *workers[SETTINGS_WORKERS_MAX];
-    int failed = -EADDRINUSE;
+    int failed;
 
     for (uint32_t i = 0; i < team->count; i++)
         workers[i] = &team->threads[i].worker;
-    for (uint32_t try = 0; failed == -EADDRINUSE && try < BIND_TRIES; try++) {
-        if (try)
-            poll(NULL, 0, BIND_PAUSE_MS);
-        team->crew = crew_new(options->os, options->settings, workers, team->count, &failed,
-                              team->error, sizeof team->error);
-    }
+    team->crew = crew_new(options->os, options->settings, workers, team->count, &failed,
+                          team->error, sizeof team->error);
     if (failed)
         return failed;
     *team->error = 0;

@@ -59,15 +59,17 @@ static void terminal_leave(const struct terminal *terminal)
     tcsetattr(STDIN_FILENO, TCSANOW, &terminal->before);
 }
 
-/* Cut to the terminal; what a longer line left behind is wiped. */
-static void terminal_draw(struct terminal *terminal, const char *text)
+static void terminal_measure(struct terminal *terminal)
 {
-    size_t columns, rows;
-
     if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &terminal->size) || !terminal->size.ws_col)
         terminal->size = (struct winsize){.ws_col = 80, .ws_row = 24};
-    columns = terminal->size.ws_col;
-    rows = terminal->size.ws_row;
+}
+
+/* Cut to the terminal; what a longer line left behind is wiped. */
+static void terminal_draw(const struct terminal *terminal, const char *text)
+{
+    size_t columns = terminal->size.ws_col, rows = terminal->size.ws_row;
+
     fputs("\033[H", stdout);
     for (size_t row = 1; row < rows; row++) {
         size_t length = strcspn(text, "\n");
@@ -96,6 +98,7 @@ static bool top_wait(void)
 
 static int top_loop(struct admin_call calls[2], struct terminal *terminal)
 {
+    struct screen_options options = {.live = true};
     struct writer screen = {0};
     int code = CLI_GOOD;
 
@@ -106,8 +109,10 @@ static int top_loop(struct admin_call calls[2], struct terminal *terminal)
             code = CLI_FAILED;
             break;
         }
+        terminal_measure(terminal);
+        options.width = terminal->size.ws_col;
         writer_clear(&screen);
-        screen_write(&screen, now->answer.nodes, before->answer.nodes);
+        screen_write(&screen, now->answer.nodes, before->answer.nodes, &options);
         terminal_draw(terminal, screen.failed ? "out of memory\n" : screen.text);
         if (!top_wait())
             break;

@@ -227,7 +227,8 @@ static void reader_take_line(struct reader *reader, char *line)
     if (*line == '[')
         reader_take_header(reader, line);
     else if (!is_entry(line))
-        config_error(reader->config, reader->place, "expected `key = value`");
+        config_error(reader->config, reader->place, "expected `key = value`%s",
+                     *line != '=' && strchr(line, '=') ? ", where the key is of a-z 0-9 _" : "");
     else if (reader->section)
         must(ini_parse_string(line, reader_take_entry, reader) == 0); /* is_entry saw to it */
     else if (!reader->lost)

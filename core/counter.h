@@ -78,7 +78,7 @@
     ROW(LIMIT_ADMIN_CLIENTS,       "admin connections closed: too many at once")                   \
     ROW(LIMIT_ADMIN_SIZE,          "admin connections closed: a request or answer too long")       \
     ROW(LIMIT_ADMIN_TIME,          "admin connections closed: too slow")                           \
-    ROW(LOG_DROPPED,               "log lines dropped: the log could not keep up")
+    ROW(LOG_DROPPED,               "log lines dropped: their file took them too late, or not at all")
 /* clang-format on */
 
 enum counter {

@@ -46,7 +46,7 @@ struct log {
     /* Shared. */
     _Atomic(struct log_source *) sources;
     _Atomic int state; /* enum writer_state */
-    _Atomic bool reopen, closing;
+    _Atomic bool closing;
     _Atomic int level, format;           /* enum log_level, enum log_format */
     _Atomic(struct log_change *) change; /* that the log's thread is to take */
     _Atomic bool over;                   /* the thread has ended, or log_close has given up on it */
@@ -137,8 +137,6 @@ static void log_take_orders(struct log *log)
     if (change)
         log_file_replace(&log->file, &change->file);
     log_change_free(&change);
-    if (atomic_exchange(&log->reopen, false))
-        log_file_reopen(&log->file);
 }
 
 static bool log_drain(struct log *log)
@@ -155,7 +153,7 @@ static bool log_drain(struct log *log)
 
 static bool log_is_asked(struct log *log)
 {
-    return atomic_load(&log->closing) || atomic_load(&log->reopen) || atomic_load(&log->change);
+    return atomic_load(&log->closing) || atomic_load(&log->change);
 }
 
 static void log_rest(struct log *log, bool had_work)
@@ -285,14 +283,6 @@ void log_close(struct log **log)
     else
         log_stop_thread(*log);
     *log = NULL;
-}
-
-void log_reopen(struct log *log)
-{
-    if (log->options.sink)
-        return;
-    atomic_store(&log->reopen, true);
-    eventfd_write(log->wake_fd, 1);
 }
 
 /* ---- another file, level, format ---- */

@@ -56,9 +56,9 @@ struct log_options {
 struct log *log_open(const struct log_options *options, int *error) MUST_CHECK;
 /* Writes what is buffered, for at most one second; all sources are silent by then. */
 void log_close(struct log **log);
-void log_reopen(struct log *log); /* any thread: the file was moved away; no-op for stderr */
-/* Another level, format and file.  The file is opened at once: NULL, and *error is -errno, when it
- * cannot be.  `take` cannot fail; lines that are waiting may go to the old file or the new. */
+/* Another level, format and file, or the same file anew, which was moved away.  It is opened at
+ * once: NULL, and *error is -errno, when it cannot be.  `take` cannot fail; lines that are waiting
+ * may go to the old file or the new. */
 struct log_change;
 struct log_change *log_change_new(struct log *log, const struct log_options *options,
                                   int *error) MUST_CHECK;

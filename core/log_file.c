@@ -61,21 +61,22 @@ void log_file_release(struct log_file *file)
     file->path = NULL;
 }
 
-void log_file_reopen(struct log_file *file)
+static bool is_same_file(int one_fd, int other_fd)
 {
-    int fd = log_file_descriptor(file);
+    struct stat one, other;
 
-    if (!file->path || fd < 0)
-        return;
-    close(file->fd);
-    log_file_use(file, fd);
+    return fstat(one_fd, &one) == 0 && fstat(other_fd, &other) == 0 && one.st_dev == other.st_dev &&
+           one.st_ino == other.st_ino;
 }
 
 void log_file_replace(struct log_file *file, struct log_file *next)
 {
+    bool torn = file->torn && is_same_file(file->fd, next->fd);
+
     log_file_release(file);
     file->path = next->path;
     log_file_use(file, next->fd);
+    file->torn = torn;
     next->path = NULL;
     next->fd = -1;
 }

@@ -28,9 +28,7 @@ struct log_file {
 /* name: "stderr" or a path; wake_fd is borrowed.  0 or -errno. */
 int log_file_open(struct log_file *file, const char *name, int wake_fd) MUST_CHECK;
 void log_file_release(struct log_file *file);
-/* The path is opened anew; when that fails lines go on to where they went before. */
-void log_file_reopen(struct log_file *file);
-/* Lines go on in `next`, which is empty afterwards. */
+/* Lines go on in `next`, which is empty afterwards; it may be the same file, opened anew. */
 void log_file_replace(struct log_file *file, struct log_file *next);
 /* Whole lines; returns how many bytes at their end were not written. */
 size_t log_file_put(struct log_file *file, const char *lines, size_t length);

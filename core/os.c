@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BIND_TRIES = 20, BIND_PAUSE_MS = 25 };
+enum { BIND_TRIES = 40, BIND_PAUSE_MS = 25 };
 
 static int result_of(int rc)
 {
@@ -59,6 +59,24 @@ static int linux_socket(struct os *os, int family, int type)
     return result_of(socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
 }
 
+/* A path stays taken when nobody listens there any more, or it is no socket at all.  Whoever does
+ * listen is not disturbed: the kernel refuses the kind of our socket before it would be accepted.
+ */
+static bool may_become_free(const struct addr *addr)
+{
+    bool heard;
+    int fd;
+
+    if (addr_family(addr) != AF_UNIX)
+        return true;
+    fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    heard = connect(fd, &addr->sa, addr->length) < 0 && errno == EPROTOTYPE;
+    close(fd);
+    return heard;
+}
+
 /* A ring lets go of its sockets a moment after its process was killed: who starts it again at once
  * would find the port taken by nobody. */
 static int linux_bind(struct os *os, int fd, const struct addr *addr)
@@ -66,7 +84,7 @@ static int linux_bind(struct os *os, int fd, const struct addr *addr)
     static const struct timespec pause = {.tv_nsec = BIND_PAUSE_MS * 1000000};
     int rc = result_of(bind(fd, &addr->sa, addr->length));
 
-    for (int i = 0; i < BIND_TRIES && rc == -EADDRINUSE && addr_family(addr) != AF_UNIX; i++) {
+    for (int i = 0; i < BIND_TRIES && rc == -EADDRINUSE && may_become_free(addr); i++) {
         nanosleep(&pause, NULL);
         rc = result_of(bind(fd, &addr->sa, addr->length));
     }

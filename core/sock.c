@@ -119,6 +119,18 @@ void sock_tcp_keep_alive(struct os *os, int fd, uint32_t keepalive_s)
     set_int(os, fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
 }
 
+int sock_try_congestion(struct os *os, const char *name)
+{
+    int fd = sock_tcp(os, AF_INET);
+    int rc;
+
+    if (fd < 0)
+        return fd;
+    rc = os->set_option(os, fd, IPPROTO_TCP, TCP_CONGESTION, name, (socklen_t)strlen(name));
+    os->close(os, fd);
+    return rc;
+}
+
 void sock_tcp_tune(struct os *os, int fd, const struct tcp_options *options)
 {
     set_always(os, fd);

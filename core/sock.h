@@ -30,6 +30,8 @@ void sock_unix_remove(struct os *os, const struct addr *addr); /* its file, at t
 int sock_tcp(struct os *os, int family);                       /* to connect with */
 /* nodelay, …; what a listening socket has, those that it accepts have too */
 void sock_tcp_tune(struct os *os, int fd, const struct tcp_options *options);
+/* Whether the kernel has it, and lets us use it: 0 or -errno. */
+int sock_try_congestion(struct os *os, const char *name);
 /* The same in two parts: what must be so from the first byte, and what only one that lives long has
  * need of. */
 void sock_tcp_tune_first(struct os *os, int fd, const struct tcp_options *options,

@@ -3,10 +3,11 @@
 
 #include "core/sock.h"
 
-/* Whether the file is one that its listener left behind; nobody answers there then. */
+/* Whether the file is one that its listener left behind.  One who is there gets no user of us: the
+ * kernel refuses datagrams to a listener. */
 static bool is_left_behind(struct os *os, const struct addr *addr)
 {
-    int fd = os->socket(os, AF_UNIX, SOCK_STREAM);
+    int fd = os->socket(os, AF_UNIX, SOCK_DGRAM);
     int rc;
 
     if (fd < 0)

@@ -162,12 +162,23 @@ static int bindings_make_tables(struct bindings *bindings)
     return 0;
 }
 
+static void bindings_explain(const struct listener_settings *settings, const struct addr *failed,
+                             int rc, char *error, size_t error_size)
+{
+    char text[ADDR_TEXT_SIZE];
+
+    snprintf(error, error_size, "listener %s: cannot listen on %s: %s%s", settings->name,
+             addr_format(failed, text), strerror(-rc),
+             rc == -EACCES && addr_port(failed) && addr_port(failed) < 1024
+                 ? " (ports below 1024 are root's, or need CAP_NET_BIND_SERVICE)"
+                 : "");
+}
+
 int bindings_open(struct bindings *bindings, struct os *os,
                   const struct listener_settings *settings, const struct bindings_held *held,
                   uint32_t workers, char *error, size_t error_size)
 {
     struct addr failed = {0};
-    char text[ADDR_TEXT_SIZE];
     uint32_t number = 0;
     int rc;
 
@@ -180,8 +191,7 @@ int bindings_open(struct bindings *bindings, struct os *os,
     for (uint32_t i = 0; !rc && i < settings->bind.count; i++) {
         rc = bindings_open_bind(bindings, &settings->bind.items[i], held, &number, &failed);
         if (rc)
-            snprintf(error, error_size, "listener %s: cannot listen on %s: %s", settings->name,
-                     addr_format(&failed, text), strerror(-rc));
+            bindings_explain(settings, &failed, rc, error, error_size);
     }
     if (rc)
         bindings_close(bindings);

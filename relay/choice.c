@@ -18,7 +18,7 @@ void choice_failed(const struct backend_pool *pool, struct member *member, struc
         return;
     counter_add(worker->counters, COUNTER_EJECTIONS, 1);
     LOG(worker->log, LOG_WARN, "server ejected", LOG_TEXT("backend", backend_pool_name(pool)),
-        LOG_TEXT("member", member->name), LOG_NUMBER("in_a_row", member_ejected(member)),
+        LOG_TEXT("member", member->name), LOG_NUMBER("ejections_in_a_row", member_ejected(member)),
         LOG_TEXT("reason", reason_text(reason)));
 }
 

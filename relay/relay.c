@@ -135,8 +135,9 @@ void relay_drain(struct relay *relay)
     if (relay->state != RELAY_RUNNING)
         return;
     state_move(&relay_states, &relay->state, RELAY_DRAINING);
-    LOG(worker->log, LOG_INFO, "draining",
-        LOG_NUMBER("timeout_ms", relay_settings(relay)->process.drain_timeout_ns / 1000000));
+    if (worker->index == 0) /* it is all the workers' news */
+        LOG(worker->log, LOG_INFO, "draining",
+            LOG_NUMBER("timeout_ms", relay_settings(relay)->process.drain_timeout_ns / 1000000));
     if (timer_set(&worker->timers, &relay->drain_timer,
                   worker->now_ns + relay_settings(relay)->process.drain_timeout_ns)) {
         relay_stop(relay);

@@ -12,6 +12,7 @@ static void member_account(struct member *member, const struct worker *worker,
 
     to->id = member;
     to->state = member_state(member);
+    to->ejected = member_ejected(member) > 0;
     to->total = load->held;
     to->active = (uint32_t)(load->held - load->dropped);
     to->failures = load->failures;

@@ -19,6 +19,7 @@ struct server_site {
     uint32_t addr_count, addr_next;
     uint64_t stale_ns; /* when it is asked for again */
     bool asked, answered;
+    bool unknown; /* the last answer was none, and it was said */
     struct resolve_request resolve;
     struct timer timer;
     struct list waiting; /* opens that wait for the first answer */

@@ -76,9 +76,13 @@ static void server_site_take_addrs(struct server_site *site, const struct resolv
             site->addr_next = i;
 }
 
-static void server_site_complain(const struct server_site *site)
+/* Said once: it is asked for every few seconds until it is known again. */
+static void server_site_complain(struct server_site *site)
 {
     counter_add(site->worker->counters, COUNTER_NAMES_FAILED, 1);
+    if (site->unknown)
+        return;
+    site->unknown = true;
     LOG(site->worker->log, LOG_WARN, "server name not resolved",
         LOG_TEXT("backend", server_backend(site->server)->name),
         LOG_TEXT("name", site->resolve.host), LOG_TEXT("reason", reason_text(REASON_NAME_UNKNOWN)));
@@ -105,10 +109,12 @@ static void server_site_resolved(struct resolve_request *resolve)
     site->asked = false;
     site->answered = true;
     site->stale_ns = server_answer_stale_ns(server_backend(site->server), resolve, worker->now_ns);
-    if (!resolve->error)
+    if (!resolve->error) {
+        site->unknown = false;
         server_site_take_addrs(site, resolve);
-    else if (!site->stopping)
+    } else if (!site->stopping) {
         server_site_complain(site);
+    }
     if (!site->stopping && timer_set(&worker->timers, &site->timer, site->stale_ns))
         site->stale_ns = 0; /* no memory: the next open asks */
     list_init(&waiting);

@@ -199,10 +199,14 @@ void settings_free(struct settings **settings);
 uint32_t settings_check_files(const struct settings *settings, FILE *errors);
 /* How many ports the binds of a listener are, for one protocol. */
 uint32_t listener_ports(const struct listener_settings *listener);
+/* "0.0.0.0:8000-8100" */
+enum { BIND_TEXT_SIZE = ADDR_TEXT_SIZE + 6 };
+const char *bind_format(const struct bind *bind, char text[BIND_TEXT_SIZE]);
 /* The number of that address and port among them, or BIND_NONE; and the other way round. */
 #define BIND_NONE UINT32_MAX
 uint32_t bind_list_find(const struct bind_list *list, const struct addr *addr);
 void bind_list_at(const struct bind_list *list, uint32_t number, struct addr *addr);
+/* Whether one of them is that address and port. */
 bool bind_list_holds(const struct bind_list *list, const struct addr *addr);
 /* Whether the ports of a bind have a socket per worker; long runs and paths have one each. */
 bool bind_is_shared(const struct bind *bind);

@@ -74,6 +74,21 @@ static void claims_add_listener(struct config *config, struct claims *claims,
     }
 }
 
+/* An address that is not in the file is nobody else's. */
+static void claims_add_admin(struct config *config, struct claims *claims,
+                             const struct config_section *section)
+{
+    const struct admin_settings *admin = section->target;
+    const struct config_entry *http = config_find(section, "http");
+    const struct config_entry *path = config_find(section, "socket");
+    struct addr addr;
+
+    if (http)
+        claims_add(config, claims, http, &admin->http, false);
+    if (path && addr_from_path(&addr, admin->socket) == 0)
+        claims_add(config, claims, path, &addr, false);
+}
+
 static void claims_collect(struct config *config, struct claims *claims)
 {
     for (const struct config_section *section = config->first; section; section = section->next) {
@@ -81,6 +96,8 @@ static void claims_collect(struct config *config, struct claims *claims)
 
         if (strcmp(section->kind, "tunnel") == 0)
             claims_add_tunnel(config, claims, section);
+        if (strcmp(section->kind, "admin") == 0)
+            claims_add_admin(config, claims, section);
         if (strcmp(section->kind, "listener") != 0)
             continue;
         if (listener->protocol & PROTOCOL_TCP)
@@ -118,14 +135,14 @@ static int claim_compare(const void *left, const void *right)
     return config_before(a->place, b->place) ? -1 : config_before(b->place, a->place);
 }
 
-static const char *claim_format(const struct claim *claim, char text[ADDR_TEXT_SIZE])
+const char *bind_format(const struct bind *bind, char text[BIND_TEXT_SIZE])
 {
     size_t length;
 
-    addr_format(&claim->addr, text);
+    addr_format(&bind->addr, text);
     length = strlen(text);
-    if (claim->last_port != claim->first_port)
-        snprintf(text + length, ADDR_TEXT_SIZE - length, "-%u", claim->last_port);
+    if (bind->last_port != addr_port(&bind->addr))
+        snprintf(text + length, BIND_TEXT_SIZE - length, "-%u", bind->last_port);
     return text;
 }
 
@@ -133,12 +150,13 @@ static void report_twice(struct config *config, struct claim *a, struct claim *b
 {
     struct claim *first = config_before(b->place, a->place) ? b : a;
     struct claim *second = first == a ? b : a;
-    char text[ADDR_TEXT_SIZE];
+    struct bind bind = {.addr = second->addr, .last_port = second->last_port};
+    char text[BIND_TEXT_SIZE];
 
     if (second->reported)
         return;
     second->reported = true;
-    config_error(config, second->place, "%s is bound already, at %s:%u", claim_format(second, text),
+    config_error(config, second->place, "%s is bound already, at %s:%u", bind_format(&bind, text),
                  first->place.file, first->place.line);
 }
 

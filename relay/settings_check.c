@@ -1,7 +1,9 @@
 /* What a section's rows cannot know: how options and sections fit together. */
+#include <errno.h>
 #include <string.h>
 
 #include "core/mem.h"
+#include "core/sock.h"
 #include "relay/settings_rows.h"
 
 /* Where `key` was said, else where its section begins. */
@@ -111,6 +113,23 @@ static uint64_t whole_seconds(uint64_t ns)
     return (ns + OPTION_SECOND - 1) / OPTION_SECOND * OPTION_SECOND;
 }
 
+/* Only what the file names is asked after: a kernel without the standard one goes on with its own.
+ */
+static void check_congestion(struct config *config, const struct config_section *section)
+{
+    const struct config_entry *entry = config_find(section, "tcp_congestion");
+    int rc = entry && *entry->value ? sock_try_congestion(&os_linux, entry->value) : 0;
+
+    if (rc == -ENOENT)
+        config_error(config, entry->place, "tcp_congestion: this kernel has no %s", entry->value);
+    else if (rc == -EPERM)
+        config_error(
+            config, entry->place,
+            "tcp_congestion: %s is for root, unless net.ipv4.tcp_allowed_congestion_control "
+            "names it",
+            entry->value);
+}
+
 static void listener_check_proxy(struct config *config, const struct listener_settings *listener,
                                  const struct config_section *section)
 {
@@ -178,6 +197,7 @@ void settings_check_listener(struct config *config, struct settings *settings,
         config_error(config, place_of(section, "backend"),
                      "backend: there is no [backend %s] and no [tunnel %s]", listener->backend,
                      listener->backend);
+    check_congestion(config, section);
     listener_check_proxy(config, listener, section);
     listener_check_servers(config, listener, section);
 }
@@ -204,6 +224,7 @@ void settings_check_backend(struct config *config, struct settings *settings,
     const struct config_section *tunnel = config_section(config, "tunnel", backend->name);
 
     backend->keepalive_ns = whole_seconds(backend->keepalive_ns);
+    check_congestion(config, section);
     backend_check_health(config, backend, section);
     if (!tunnel)
         return;

@@ -71,6 +71,11 @@ bool status_has_leavers(const struct status *status)
     return false;
 }
 
+bool status_member_fit(const struct status_member *member)
+{
+    return member->state == MEMBER_FIT && !member->ejected;
+}
+
 /* ---- several workers ---- */
 
 /* One that leaves may have the name of another. */
@@ -164,6 +169,7 @@ static int merge_member(struct status *into, const struct status *from, uint32_t
     }
     if (member->state < to->state)
         to->state = member->state; /* fit for one worker is fit */
+    to->ejected &= member->ejected;
     to->active += member->active;
     to->total += member->total;
     to->failures += member->failures;

@@ -28,6 +28,7 @@ struct status_member {
     char name[SETTINGS_NAME_SIZE];
     uint32_t backend; /* index in status->backends */
     enum member_state state;
+    bool ejected; /* for failing in a row, and it has not served since */
     uint32_t active;
     uint64_t total, failures;
     struct traffic traffic;
@@ -87,5 +88,6 @@ struct status_member *status_add_member(struct status *status) MUST_CHECK;
 struct status_client *status_add_client(struct status *status) MUST_CHECK;
 struct status_server *status_add_server(struct status *status) MUST_CHECK;
 const char *status_member_state(enum member_state state); /* "fit" */
+bool status_member_fit(const struct status_member *member);
 
 #endif

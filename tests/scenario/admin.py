@@ -1,4 +1,5 @@
 """A running process is asked and commanded: by its socket, by HTTP, by a service manager."""
+import fcntl
 import json
 import os
 import pty
@@ -7,7 +8,9 @@ import select
 import shutil
 import signal
 import socket
+import struct
 import subprocess
+import termios
 import time
 import urllib.error
 import urllib.request
@@ -157,6 +160,10 @@ def the_socket_is_the_owners_alone_and_one_process_has_it(lab):
                        admin_lines())
     assert second.await_exit() == 1 and re.search("admin socket .* is taken", second.text())
     second.expected_exit = 1
+    lab.write("plain", "no socket\n")
+    lab.write("plain.ini", direct_config(f"{LOOPBACK}:{free_port()}", ["127.0.0.1:1"]) +
+              "[admin]\nsocket = plain\n")
+    assert re.search("admin socket plain: File exists", lab.call("plain.ini")[1])
     first.kill()  # leaves its socket behind
     third = lab.run("third", direct_config(f"{LOOPBACK}:{free_port()}", ["127.0.0.1:1"]) +
                     admin_lines())
@@ -291,8 +298,9 @@ def http_stays_on_loopback_unless_told_otherwise(lab):
 
 @scenario
 def top_draws_and_ends_with_q(lab):
-    started(lab, ["127.0.0.1:1"])
+    started(lab, ["127.0.0.1:1 name=a-server-whose-name-is-longer-than-a-line-has-room-for"])
     terminal, end = pty.openpty()
+    fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     top = subprocess.Popen([lab.binary, "top", "--socket", "admin.sock"], cwd=lab.folder, stdin=end,
                            stdout=end, stderr=end, env=lab.environment)
     os.close(end)
@@ -301,7 +309,9 @@ def top_draws_and_ends_with_q(lab):
     while drawn.count(b"LISTENER") < 2:
         assert select.select([terminal], [], [], 10)[0], drawn
         drawn += os.read(terminal, 65536)
-    assert b"qmux-uring" in drawn and b"BACKEND" in drawn
+    assert b"qmux-uring" in drawn
+    assert re.search(rb"BACKEND .*STATE .*ACTIVE .*FAILED .*IN bit/s OUT bit/s\x1b", drawn), drawn
+    assert b"a-server-whose-name" in drawn and b"~ fit" in drawn, drawn
     os.write(terminal, b"q")
     assert top.wait(10) == 0
     os.close(terminal)
@@ -338,6 +348,32 @@ def the_pid_file_goes_with_the_process(lab):
     program, _ = started(lab, ["127.0.0.1:1"], process="pid_file = run.pid\n")
     until(lambda: os.path.exists(lab.path("run.pid")), "it is written")
     assert program.stop() == 0 and not os.path.exists(lab.path("run.pid"))
+
+
+@scenario
+def a_pid_file_belongs_to_one_process(lab):
+    first, _ = started(lab, ["127.0.0.1:1"], process="pid_file = run.pid\n")
+    second = lab.start("second", direct_config(f"{LOOPBACK}:{free_port()}", ["127.0.0.1:1"],
+                                               process="pid_file = run.pid\n"))
+    assert second.await_exit() == 1
+    assert re.search(f"pid_file .*run.pid belongs to process {first.pid}", second.text())
+    second.expected_exit = 1
+    with open(lab.path("run.pid"), encoding="ascii") as file:
+        assert int(file.read()) == first.pid
+    first.kill()  # leaves it behind
+    third = lab.run("third", direct_config(f"{LOOPBACK}:{free_port()}", ["127.0.0.1:1"],
+                                           process="pid_file = run.pid\n"))
+    with open(lab.path("run.pid"), encoding="ascii") as file:
+        assert int(file.read()) == third.pid
+
+
+@scenario
+def lines_that_a_full_disk_refuses_are_counted_for_both_logs(lab):
+    service, address = lab.add(Service(echo)), f"{LOOPBACK}:{free_port()}"
+    config = direct_config(address, [service.address]) + admin_lines()
+    lab.run("full", config.replace("[log]\n", "[log]\naccess = /dev/full\n"))
+    echo_once(address)
+    until(lambda: counted(lab, "log_dropped") == 1, "it is counted")
 
 
 class Manager:

@@ -4,6 +4,8 @@ import os
 import re
 import signal
 import stat
+import subprocess
+import time
 import urllib.request
 
 from ends import LOOPBACK, Service, echo, echo_once, free_port, is_served
@@ -56,10 +58,56 @@ def check_prints_every_error_with_file_and_line(lab):
 
 
 @scenario
+def check_knows_what_the_kernel_has_and_what_the_process_itself_takes(lab):
+    config = direct_config("127.0.0.1:9090", ["127.0.0.1:1"])
+    lab.write("bad.ini", config.replace("[backend web]", "tcp_congestion = nosuch\n[backend web]") +
+              "tcp_congestion = nosuch\n")
+    text = answers(lab, 2, r"bad\.ini:\d+: tcp_congestion: this kernel has no nosuch", "check", "bad.ini")
+    assert text.count("nosuch") == 2, text
+    lab.write("bad.ini", config + "[admin]\nhttp = 127.0.0.1:9090\n")
+    answers(lab, 2, r"127\.0\.0\.1:9090 is bound already, at", "check", "bad.ini")
+    lab.write("bad.ini", config + "[admin]\nsocket = a.sock\n[listener b]\nbind = unix:a.sock\n"
+              "backend = web\n")
+    answers(lab, 2, "unix:a.sock is bound already, at", "check", "bad.ini")
+    lab.write("bad.ini", "[Server]\nWorkers = 1\n[server]\nWorkers = 1\n")
+    answers(lab, 2, r"bad\.ini:4: .*the key is of a-z", "check", "bad.ini")
+
+
+@scenario
+def every_address_that_is_listened_on_is_named(lab):
+    first, run = free_port(), free_port()
+    program = lab.run("binds", direct_config(f"{LOOPBACK}:{first}", ["127.0.0.1:1"], listener=
+                                             f"bind = {LOOPBACK}:{run}-{run + 1}\nbind = unix:u.sock\n"))
+    for address in (f"{LOOPBACK}:{first}", f"{LOOPBACK}:{run}-{run + 1}", "unix:u.sock"):
+        assert program.count(f"listening for users .*address={re.escape(address)}$") or \
+            f"address={address}\n" in program.text() + "\n", program.text()
+
+
+@scenario
 def check_opens_nothing_and_says_nothing_wrong_of_a_good_file(lab):
     stage = direct(lab, "127.0.0.1:1")  # its port is taken: check does not mind
     lab.write("good.ini", direct_config(stage.address, ["127.0.0.1:1"]))
     answers(lab, 0, "", "check", "good.ini")
+
+
+@scenario
+def a_port_or_path_that_is_taken_is_named_soon_and_its_owner_not_disturbed(lab):
+    first = lab.run("first", direct_config("unix:users.sock", ["127.0.0.1:1"]))
+    stage = direct(lab, "127.0.0.1:1")
+    for taken in ("unix:users.sock", stage.address):
+        lab.write("taken.ini", direct_config(taken, ["127.0.0.1:1"]))
+        begun = time.monotonic()
+        answers(lab, 1, f"cannot listen on {taken}: Address already in use", "taken.ini")
+        assert time.monotonic() - begun < 5
+    assert not first.count("connection ended"), "it was taken for a user"
+
+
+@scenario
+def an_answer_that_cannot_be_written_is_a_failure(lab):
+    with open("/dev/full", "wb") as full:
+        run = subprocess.run([lab.binary, "config", "server"], stdout=full, stderr=subprocess.PIPE,
+                             check=False, env=lab.environment)
+    assert run.returncode == 1 and b"No space left" in run.stderr, run.stderr
 
 
 @scenario
@@ -120,6 +168,27 @@ def logs_in_json_are_one_object_a_line(lab):
     assert len(lines) > 1
     for line in lines:
         assert json.loads(line)["level"] in ("debug", "info", "warn", "error"), line
+
+
+@scenario
+def logs_are_opened_anew_or_it_is_said_that_they_were_not(lab):
+    service, address = lab.add(Service(echo)), f"{LOOPBACK}:{free_port()}"
+    config = direct_config(address, [service.address])
+    program = lab.start("logs", config.replace("[log]\n", "[log]\nfile = a.log\naccess = b.log\n"))
+    until(lambda: is_served(address), "it serves")
+    for name in ("a.log", "b.log"):
+        os.rename(lab.path(name), lab.path(name + ".1"))
+    program.signal(signal.SIGUSR1)
+    until(lambda: os.path.exists(lab.path("b.log")), "both are there again")
+    echo_once(address)
+    until(lambda: os.path.getsize(lab.path("b.log")) > 0, "the new one is written")
+    os.rename(lab.path("a.log"), lab.path("a.log.2"))
+    os.mkdir(lab.path("a.log"))
+    program.signal(signal.SIGUSR1)
+    program.await_line("cannot open .*a.log anew.*: Is a directory")
+    assert program.stop() == 0
+    with open(lab.path("a.log.2"), encoding="utf-8") as file:
+        assert "ended" in file.read()
 
 
 @scenario

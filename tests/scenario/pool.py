@@ -2,8 +2,11 @@
 import concurrent.futures
 import time
 
-from ends import Service, check_echo, connect, echo, echo_once, is_served, said_by, saying
+from admin import admin_lines, ask, fetch
+from ends import (Service, check_echo, connect, echo, echo_once, free_port, is_served, said_by,
+                  saying)
 from lab import REGISTERED, scenario, until
+from prometheus import read_metrics
 from stages import client_config, direct, tunnel_client, tunnel_server
 
 
@@ -67,6 +70,26 @@ def a_server_that_comes_and_goes_is_left_out_ever_longer_and_taken_back(lab):
         stage.server.await_line("ejected server is back", round_of)
     lab.add(flaps)
     assert {said_by(stage.address) for _ in range(4)} == {b"a", b"b"}
+
+
+@scenario
+def an_ejected_server_is_seen_to_be_out_until_it_serves(lab):
+    gone, http = Service(saying(b"a")), free_port()
+    address = direct(lab, gone.address, backend="eject_after = 1\neject_time = 50ms\n"
+                     "eject_max = 50ms\n" + admin_lines(http)).address
+    name = ("qmux_member_up", '{backend="web",member="%s"}' % gone.address)
+
+    def seen():
+        up = read_metrics(fetch(http)[1])[name]
+        return ask(lab)["backends"][0]["members"][0]["state"], up
+
+    assert said_by(address) == b"a" and seen() == ("fit", 1)
+    gone.close()
+    assert not is_served(address) and seen() == ("ejected", 0)
+    assert "ejected" in lab.call("status", "--socket", "admin.sock")[1]
+    lab.add(Service(saying(b"a"), port=gone.port))
+    until(lambda: said_by(address) == b"a", "it is used again")
+    assert seen() == ("fit", 1)
 
 
 @scenario

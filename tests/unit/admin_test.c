@@ -228,12 +228,14 @@ TEST(pictures_of_several_workers_add_up)
 
     add_worker(&one, 3, MEMBER_SUSPECT);
     add_worker(&two, 4, MEMBER_FIT);
+    one.members[0].ejected = two.members[0].ejected = true;
     add_client(&two, "pod");
     check(status_merge(&all, &one) == 0 && status_merge(&all, &two) == 0);
     check(all.listener_count == 1 && all.listeners[0].connections == 7);
     check(all.listeners[0].traffic.in == 70 && all.listeners[0].traffic.out == 140);
     check(all.backend_count == 1 && all.member_count == 1 && all.members[0].active == 7);
     check(all.members[0].state == MEMBER_FIT && all.client_count == 1);
+    check(all.members[0].ejected && !status_member_fit(&all.members[0]));
     status_release(&all);
     status_release(&one);
     status_release(&two);

@@ -81,7 +81,8 @@ TEST(what_is_no_line_of_ini_is_an_error)
     check(gives("[s]\nword\n", "t.ini:2: expected `key = value`\n"));
     check(gives("[s]\na: 1\n", "t.ini:2: expected `key = value`\n"));
     check(gives("[s]\n= 1\n", "t.ini:2: expected `key = value`\n"));
-    check(gives("[s]\nA = 1\n", "t.ini:2: expected `key = value`\n"));
+    check(
+        gives("[s]\nA = 1\n", "t.ini:2: expected `key = value`, where the key is of a-z 0-9 _\n"));
     check(gives("[s\n", "t.ini:1: expected [section] or [section name]\n"));
     check(gives("[s] x\n", "t.ini:1: expected [section] or [section name]\n"));
     check(gives("[s];\n", "t.ini:1: expected [section] or [section name]\n"));

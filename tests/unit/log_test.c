@@ -120,7 +120,9 @@ TEST(lines_of_many_threads_are_whole_in_order_and_written_or_counted)
 
 TEST(a_reopened_log_goes_on_in_a_new_file)
 {
+    const struct log_options options = {.level = LOG_INFO, .file = path};
     struct log_source *source;
+    struct log_change *change;
     struct log *log;
     int error;
 
@@ -131,9 +133,9 @@ TEST(a_reopened_log_goes_on_in_a_new_file)
     while (!content_read(path)) /* woken at once: a few turns */
         poll(NULL, 0, 1);
     check(rename(path, moved) == 0);
-    log_reopen(log);
-    while (access(path, F_OK) != 0)
-        poll(NULL, 0, 1);
+    change = log_change_new(log, &options, &error);
+    check(change && access(path, F_OK) == 0);
+    log_change_take(log, &change);
     LOG(source, LOG_INFO, "after");
     log_close(&log);
     check(content_read(moved) && strstr(content, "before") && !strstr(content, "after"));
