@@ -328,6 +328,7 @@ def clients_that_are_not_allowed_any_more_are_closed_within_a_second(lab):
     address, dial = address_of(), address_of(socket.SOCK_DGRAM)
     server = Reloaded(lab, lab.run("server", server_config(address, dial)))
     client = lab.start("client", client_config(dial, service.address, client="reconnect_max = 1s\n"))
+    client.await_line(REGISTERED, stages.workers)
     client.ready(REGISTERED)
     with connect(address) as user:
         user.sendall(b"a")
@@ -440,7 +441,9 @@ def what_leaves_is_shown_as_leaving_until_it_has_left(lab):
         address_of(socket.SOCK_DGRAM)
     config = server_config(address, dial) + admin_lines(http)
     server = Reloaded(lab, lab.run("server", config))
-    lab.start("client", client_config(dial, service.address)).ready(REGISTERED)
+    client = lab.start("client", client_config(dial, service.address))
+    client.await_line(REGISTERED, stages.workers)
+    client.ready(REGISTERED)
     assert states(ask(lab)["listeners"]) == [("web", "open")] and states(ask(lab)["tunnels"]) == [("pods", "open")]
     with connect(address) as user:
         user.sendall(b"a")
