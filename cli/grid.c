@@ -73,17 +73,23 @@ static void layout_add_up(struct grid_layout *layout, uint32_t count)
     layout->total -= layout->total > 0;
 }
 
+static uint32_t column_width(const struct grid *grid, uint32_t column)
+{
+    size_t width = strlen(grid->columns[column].title);
+
+    for (uint32_t i = column; i < grid->cell_count; i += grid->column_count) {
+        size_t length = strlen(grid->cells[i]);
+
+        if (length > width)
+            width = length;
+    }
+    return (uint32_t)width;
+}
+
 static void layout_measure(struct grid_layout *layout, const struct grid *grid)
 {
     for (uint32_t i = 0; i < grid->column_count; i++)
-        layout->widths[i] = (uint32_t)strlen(grid->columns[i].title);
-    for (uint32_t i = 0; i < grid->cell_count; i++) {
-        uint32_t *width = &layout->widths[i % grid->column_count];
-        uint32_t length = (uint32_t)strlen(grid->cells[i]);
-
-        if (length > *width)
-            *width = length;
-    }
+        layout->widths[i] = column_width(grid, i);
     layout_add_up(layout, grid->column_count);
 }
 
