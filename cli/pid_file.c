@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/mem.h"
+
 /* Whether the path leads to it still: who had it before may have removed it meanwhile. */
 static bool is_at(int fd, const char *path)
 {
@@ -48,29 +50,36 @@ static int write_number(int fd, const struct account *owner)
     return 0;
 }
 
+static int pid_file_take(struct pid_file *file, const char *path, const struct account *owner,
+                         long *holder)
+{
+    file->path = mem_text(path);
+    file->fd = file->path ? open_locked(path, holder) : -ENOMEM;
+    return file->fd < 0 ? file->fd : write_number(file->fd, owner);
+}
+
 int pid_file_open(struct pid_file *file, const char *path, const struct account *owner, char *error,
                   size_t error_size)
 {
     long holder = 0;
-    int rc;
+    int rc = pid_file_take(file, path, owner, &holder);
 
-    file->fd = open_locked(path, &holder);
-    rc = file->fd < 0 ? file->fd : write_number(file->fd, owner);
     if (rc == -EBUSY)
         snprintf(error, error_size, "pid_file %s belongs to process %ld, which runs", path, holder);
     else if (rc)
         snprintf(error, error_size, "cannot write pid_file %s: %s", path, strerror(-rc));
-    if (rc && file->fd >= 0)
-        pid_file_close(file, path);
+    if (rc)
+        pid_file_close(file);
     return rc;
 }
 
-void pid_file_close(struct pid_file *file, const char *path)
+void pid_file_close(struct pid_file *file)
 {
-    if (file->fd < 0)
-        return;
-    if (is_at(file->fd, path) && unlink(path) && ftruncate(file->fd, 0))
-        errno = 0; /* nothing is left to do */
-    close(file->fd);
-    file->fd = -1;
+    if (file->fd >= 0) {
+        if (is_at(file->fd, file->path) && unlink(file->path) && ftruncate(file->fd, 0))
+            errno = 0; /* nothing is left to do */
+        close(file->fd);
+    }
+    mem_free(file->path);
+    *file = (struct pid_file){.fd = -1};
 }

@@ -278,7 +278,7 @@ static int process_run_team(struct process *process)
     if (team->started)
         process_control(process);
     admin_close(&process->admin);
-    process_close_pid_file(process);
+    pid_file_close(&process->pid_file);
     good = team_join(team) && good;
     process_log_counters(process);
     if (good)
@@ -316,7 +316,7 @@ static int process_run_admin(struct process *process)
     if (process_open_pid_file(process) == 0 && process_open_admin(process) == 0)
         code = process_open_team(process);
     admin_close(&process->admin); /* no thread was made */
-    process_close_pid_file(process);
+    pid_file_close(&process->pid_file);
     notify_close(&process->notify);
     activation_close(&process->activation);
     return code;

@@ -19,12 +19,6 @@ int process_open_pid_file(struct process *process)
     return rc;
 }
 
-void process_close_pid_file(struct process *process)
-{
-    if (process->settings->process.pid_file)
-        pid_file_close(&process->pid_file, process->settings->process.pid_file);
-}
-
 static int process_drop(struct process *process)
 {
     const struct process_settings *settings = &process->settings->process;

@@ -57,7 +57,6 @@ void process_take_picture(struct process *process);         /* hands on what the
 
 /* process_duty.c: what a service manager and an administrator expect of a process */
 int process_open_pid_file(struct process *process) MUST_CHECK; /* says what failed */
-void process_close_pid_file(struct process *process);          /* may be called again */
 int process_take_duty(struct process *process) MUST_CHECK;     /* once started: user, READY */
 void process_reopen_logs(struct process *process, const char *asked_by); /* they were moved away */
 void process_feed_watchdog(struct process *process, int *timeout_ms);

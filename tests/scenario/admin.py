@@ -365,6 +365,9 @@ def a_pid_file_belongs_to_one_process(lab):
                                            process="pid_file = run.pid\n"))
     with open(lab.path("run.pid"), encoding="ascii") as file:
         assert int(file.read()) == third.pid
+    third.signal(signal.SIGHUP)  # its settings are others from now on
+    third.await_line("other settings are in force")
+    assert third.stop() == 0 and not os.path.exists(lab.path("run.pid"))
 
 
 @scenario
