@@ -274,21 +274,6 @@ static const struct stream_ops quic_end_ops = {.start = quic_end_start,
                                                .stop = quic_end_stop,
                                                .free = quic_end_free};
 
-bool quic_stream_acknowledged(const struct stream *stream)
-{
-    return container_of(stream, const struct quic_end, stream)->acknowledged;
-}
-
-void quic_stream_set_code(struct stream *stream, uint64_t code)
-{
-    quic_end_of(stream)->code = code;
-}
-
-uint64_t quic_stream_peer_code(const struct stream *stream)
-{
-    return container_of(stream, const struct quic_end, stream)->peer_code;
-}
-
 void quic_stream_hold(struct stream *stream, struct piece *rest, uint64_t preface)
 {
     struct quic_end *end = quic_end_of(stream);

@@ -369,8 +369,7 @@ TEST(a_silent_address_of_a_service_leaves_time_for_the_next)
     check(turn_until(&scene.real, user.confirmed || user.failed));
     check(user.confirmed);
     stream_stop(user.stream, REASON_SHUTDOWN);
-    check(turn_until(&scene.real, user.closed));
-    check(turn_until(&scene.real, tunnel_client_active(scene.client) == 0));
+    check(turn_until(&scene.real, user.closed && !tunnel_client_active(scene.client)));
     check(scene_close(&scene));
     silent_close(silent);
 }
