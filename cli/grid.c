@@ -49,7 +49,8 @@ void grid_add(struct grid *grid, const char *format, ...)
         return;
     cell = grid->cells[grid->cell_count++];
     va_start(arguments, format);
-    vsnprintf(cell, GRID_CELL_SIZE, format, arguments);
+    if (vsnprintf(cell, GRID_CELL_SIZE, format, arguments) >= GRID_CELL_SIZE)
+        cell[GRID_CELL_SIZE - 2] = '~';
     va_end(arguments);
     for (char *at = cell; *at; at++)
         if ((unsigned char)*at < ' ' || (unsigned char)*at >= 0x7f)

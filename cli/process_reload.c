@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/check.h"
+#include "cli/limits.h"
 #include "cli/process_parts.h"
 
 enum { SWEEP_MS = 1000 };
@@ -46,12 +47,21 @@ static bool reload_read(struct reload *reload)
     return reload->settings;
 }
 
+static bool reload_raise_limits(struct reload *reload)
+{
+    int rc = limits_raise(reload->settings);
+
+    if (rc)
+        writer_add(reload->error, "cannot raise the limit of descriptors: %s", strerror(-rc));
+    return !rc;
+}
+
 static bool reload_judge(struct reload *reload)
 {
     struct settings_difference difference;
 
     if (!settings_diff_restart(reload->process->settings, reload->settings, &difference))
-        return true;
+        return reload_raise_limits(reload);
     writer_add(reload->error, "%s: [%s%s%s] a changed %s needs a restart",
                reload->process->options->file, difference.kind, *difference.name ? " " : "",
                difference.name, difference.option);

@@ -26,7 +26,8 @@ __attribute__((constructor)) static void reason_names_fill(void)
 }
 
 /* What a socket of a relay can say.  ETIMEDOUT is a live connection whose peer fell silent:
- * connects have deadlines of their own.  ENOENT is a unix socket that is not there. */
+ * connects have deadlines of their own.  ENOENT and what follows from EACCES on are paths that lead
+ * nowhere, and addresses that a firewall or this kernel keeps from us. */
 static const struct {
     int error;
     enum reason reason;
@@ -42,6 +43,11 @@ static const struct {
     {ENETDOWN,     REASON_UNREACHABLE   },
     {EHOSTUNREACH, REASON_UNREACHABLE   },
     {EHOSTDOWN,    REASON_UNREACHABLE   },
+    {EACCES,       REASON_UNREACHABLE   },
+    {EPERM,        REASON_UNREACHABLE   },
+    {EAFNOSUPPORT, REASON_UNREACHABLE   },
+    {ENOTDIR,      REASON_UNREACHABLE   },
+    {EPROTOTYPE,   REASON_UNREACHABLE   },
     {ETIMEDOUT,    REASON_PEER_TIMEOUT  },
     {EPROTO,       REASON_PROTOCOL      },
     {ENOMEM,       REASON_NO_MEMORY     },

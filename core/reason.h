@@ -50,7 +50,8 @@
     ROW(DRAINED,            LOG_INFO,  "still open when the drain time ended")                     \
     ROW(SHUTDOWN,           LOG_INFO,  "shutting down")                                            \
     ROW(ABANDONED,          LOG_DEBUG, "given up for another member")                              \
-    ROW(HEALTH_ANSWER,      LOG_INFO,  "its answer to the health check was not a good one")
+    ROW(HEALTH_ANSWER,      LOG_INFO,  "its answer to the health check was not a good one")        \
+    ROW(HEALTH_SILENCE,     LOG_INFO,  "it did not answer the health check in time")
 /* clang-format on */
 
 enum reason {

@@ -216,3 +216,10 @@ void sock_udp_let_fragment(struct os *os, int fd, int family)
     if (family == AF_INET6)
         set_int(os, fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_WANT);
 }
+
+/* The option of the other family is refused. */
+void sock_udp_hear_errors(struct os *os, int fd)
+{
+    set_int(os, fd, IPPROTO_IP, IP_RECVERR, 1);
+    set_int(os, fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
+}

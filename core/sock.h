@@ -43,6 +43,7 @@ void sock_abort(struct os *os, int fd);          /* closes with RST: a FIN would
  * each datagram (wildcard binds). */
 int sock_udp_bind(struct os *os, const struct addr *addr, bool packet_info, bool reuse_port);
 int sock_udp_connect(struct os *os, const struct addr *peer);
+void sock_udp_hear_errors(struct os *os, int fd); /* all that ICMP says, not refusals alone */
 /* For other people's datagrams: one that is larger than the path leaves in fragments, as it would
  * without us. */
 void sock_udp_let_fragment(struct os *os, int fd, int family);

@@ -14,6 +14,7 @@ enum {
     DATAGRAM_MAX = 65507,
     TURN_DATAGRAMS = 32, /* a receiver with the system's default buffer holds about 90 */
 };
+#define FORGIVE_NS 10000000000ull
 
 /* Datagrams of equal size (the last may be shorter) to one peer, one after the other in a chunk:
  * one send.  `done` moves only when they are sent singly after all. */
@@ -40,7 +41,8 @@ struct udp_sender {
     uint32_t runs;
     uint64_t bytes;
     uint64_t turn_bytes;      /* queued since the last flush */
-    uint32_t segment_max;     /* longer ones were refused in a run, and then taken singly */
+    uint32_t segment_max;     /* longer ones were refused in a run, and then taken singly: */
+    uint64_t forgive_ns;      /* until then; one peer's path is not all peers' */
     bool bulky;               /* the last turn outgrew a medium chunk */
     udp_sender_idle_fn *idle; /* set by stop */
     void *owner;
@@ -137,8 +139,10 @@ static void udp_run_taken_singly(const struct udp_run *run)
 {
     struct udp_sender *sender = run->sender;
 
-    if (run->iov.iov_len == run->segment && run->segment <= sender->segment_max)
-        sender->segment_max = run->segment - 1;
+    if (run->iov.iov_len != run->segment || run->segment > sender->segment_max)
+        return;
+    sender->segment_max = run->segment - 1;
+    sender->forgive_ns = sender->worker->now_ns + FORGIVE_NS;
 }
 
 /* True: another datagram of the run is on its way. */
@@ -297,6 +301,8 @@ static void udp_sender_flush(struct udp_sender *sender)
 
     sender->bulky = sender->turn_bytes > POOL_MEDIUM_SIZE;
     sender->turn_bytes = 0;
+    if (sender->worker->now_ns >= sender->forgive_ns)
+        sender->segment_max = DATAGRAM_MAX;
     udp_sender_drop_chunk(sender);
     while (count < TURN_DATAGRAMS && (node = list_pop(&sender->queued))) {
         struct udp_run *run = container_of(node, struct udp_run, link);

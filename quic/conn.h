@@ -62,11 +62,12 @@ struct quic_connection {
     struct path path;
     /* What it carries. */
     struct list streams; /* all */
-    /* Streams with something to send, round robin: before those that have sent a turn's bytes,
-     * those that have not yet; first of all bare FINs. */
+    /* Streams with something to send, round robin: before those that have sent a turn's bytes and
+     * still have more, those that have not yet; first of all bare FINs. */
     struct list fresh, ready;
-    bool streams_first; /* in the next packet; in every other one datagrams are */
-    struct list news;   /* streams with something to tell */
+    uint32_t fresh_lead; /* bytes that `fresh` has sent beyond its share while others waited */
+    bool streams_first;  /* in the next packet; in every other one datagrams are */
+    struct list news;    /* streams with something to tell */
     uint32_t stream_count;
     struct window_growth growth;
     struct ahead ahead;

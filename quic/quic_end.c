@@ -24,14 +24,28 @@ static void quic_end_queue(struct quic_end *end)
 {
     struct quic_connection *connection = end->connection;
 
-    if (!end->unsent) {
-        list_append(connection->fresh.next, &end->ready_link);
-    } else if (end->turn_bytes < QUIC_END_TURN) {
-        list_append(&connection->fresh, &end->ready_link);
-    } else {
+    end->fresh = !end->unsent || end->turn_bytes < QUIC_END_TURN;
+    if (!end->fresh)
         end->turn_bytes = 0;
-        list_append(&connection->ready, &end->ready_link);
-    }
+    if (!end->unsent)
+        list_append(connection->fresh.next, &end->ready_link);
+    else
+        list_append(end->fresh ? &connection->fresh : &connection->ready, &end->ready_link);
+}
+
+/* Those who wait behind have a fifth at the least. */
+static void quic_end_count_turn(struct quic_end *end, uint32_t length)
+{
+    struct quic_connection *connection = end->connection;
+    uint32_t back = QUIC_END_FRESH_SHARE * length;
+
+    end->turn_bytes += length;
+    if (list_empty(&connection->ready))
+        connection->fresh_lead = 0;
+    else if (end->fresh)
+        connection->fresh_lead += length;
+    else
+        connection->fresh_lead -= back < connection->fresh_lead ? back : connection->fresh_lead;
 }
 
 static void quic_end_make_ready(struct quic_end *end)
@@ -320,7 +334,7 @@ void quic_end_load(const struct quic_end *end, uint64_t enough, struct quic_end_
 
 void quic_end_sent(struct quic_end *end, const struct quic_end_load *load, uint64_t length)
 {
-    end->turn_bytes += (uint32_t)length;
+    quic_end_count_turn(end, (uint32_t)length);
     end->unsent_length -= length;
     if (load->finish && length == load->length)
         end->finish_sent = true;
@@ -342,6 +356,8 @@ void quic_end_sent(struct quic_end *end, const struct quic_end_load *load, uint6
     list_remove(&end->ready_link);
     if (quic_end_has_load(end))
         quic_end_queue(end);
+    else
+        end->turn_bytes = 0; /* it has nothing in bulk: no message of it waits behind others */
 }
 
 void quic_end_blocked(struct quic_end *end)

@@ -16,7 +16,11 @@
 #include "core/stream.h"
 #include "quic/conn.h"
 
-enum { QUIC_END_VECTORS = 16, QUIC_END_TURN = 16384 /* bytes before the next stream's turn */ };
+enum {
+    QUIC_END_VECTORS = 16,
+    QUIC_END_TURN = 16384,   /* bytes before the next stream's turn */
+    QUIC_END_FRESH_SHARE = 4 /* times what those who wait behind send */
+};
 
 struct quic_end {
     struct stream stream;
@@ -44,6 +48,7 @@ struct quic_end {
     bool acknowledged : 1; /* any byte of ours */
     bool finish : 1;       /* a FIN goes behind the last byte */
     bool finish_sent : 1;
+    bool fresh : 1;       /* in that list of the connection, when in one */
     bool in_finished : 1; /* the peer's FIN arrived */
     bool in_told : 1;     /* ended() was raised */
     bool over : 1;        /* closed() is due, or was raised */

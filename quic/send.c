@@ -6,16 +6,21 @@
 
 _Static_assert((int)BATCH_BYTES >= (int)PATH_LARGEST, "a batch holds the largest packet");
 
+static struct quic_end *first_of(const struct list *list)
+{
+    return list_empty(list) ? NULL : container_of(list->next, struct quic_end, ready_link);
+}
+
 /* A FIN without bytes needs no credit of the connection, and stands before all who do. */
 static struct quic_end *next_end(const struct quic_connection *connection)
 {
-    const struct list *from =
-        list_empty(&connection->fresh) ? &connection->ready : &connection->fresh;
-    struct quic_end *end;
+    struct quic_end *end = first_of(&connection->fresh), *waits = first_of(&connection->ready);
+    bool led = connection->fresh_lead >= QUIC_END_FRESH_SHARE * QUIC_END_TURN;
 
-    if (list_empty(from))
+    if (!end || (end->unsent && waits && led))
+        end = waits;
+    if (!end)
         return NULL;
-    end = container_of(from->next, struct quic_end, ready_link);
     if (end->unsent && !ngtcp2_conn_get_max_data_left2(connection->native))
         return NULL;
     return end;

@@ -13,8 +13,6 @@ enum {
     ANSWER_KEPT = 12,   /* what tells lies in these first bytes */
     ANSWER_LIMIT = 4096 /* unread, at most, while an end goes away */
 };
-#define SILENCE_NS 1000000000ull /* UDP: nobody has said no by then */
-
 struct health_check {
     struct worker *worker;
     struct health_question question;
@@ -87,8 +85,13 @@ static void health_ended(struct stream *stream)
     health_decide(stream->owner, REASON_HEALTH_ANSWER);
 }
 
+/* Where no answer is awaited: the PROXY header is on its way. */
 static void health_drained(struct stream *stream, uint64_t length)
 {
+    struct health_check *check = stream->owner;
+
+    if (check->question.kind == HEALTH_TCP)
+        health_decide(check, REASON_DONE);
 }
 
 static void health_closed(struct stream *stream, enum reason reason)
@@ -97,7 +100,7 @@ static void health_closed(struct stream *stream, enum reason reason)
 
     stream_free(stream);
     check->stream = NULL;
-    health_decide(check, reason == REASON_DONE ? REASON_HEALTH_ANSWER : reason);
+    health_decide(check, reason_is_ours(reason) ? reason : REASON_HEALTH_ANSWER);
     health_tell(check);
 }
 
@@ -123,12 +126,16 @@ static bool health_say(struct health_check *check)
 {
     static const struct addr nobody;
     uint8_t words[HEALTH_WORDS_MAX];
-    size_t length = health_words(check, words);
     struct piece *piece;
+    size_t length;
 
-    must(length);
     if (!proxy_send(check->worker, check->stream, check->question.send_proxy, &nobody, &nobody))
         return false;
+    check->stream->preamble = 0; /* it is to be heard of, too */
+    if (check->question.kind == HEALTH_TCP)
+        return true;
+    length = health_words(check, words);
+    must(length);
     piece = piece_copy(check->worker->pools, words, (uint32_t)length);
     if (piece)
         stream_write(check->stream, piece);
@@ -152,7 +159,7 @@ static void health_connected(struct tcp_connect *connect, struct stream *stream,
     stream_start(stream);
     if (check->decided)
         stream_stop(stream, REASON_ABANDONED);
-    else if (check->question.kind == HEALTH_TCP)
+    else if (check->question.kind == HEALTH_TCP && check->question.send_proxy == SEND_PROXY_NO)
         health_decide(check, REASON_DONE);
     else if (!health_say(check) ||
              timer_set(&check->worker->timers, &check->timer, check->until_ns))
@@ -168,7 +175,7 @@ static void health_ask_tcp(struct health_check *check)
                       check->question.timeout_ns, health_connected);
 }
 
-/* ---- UDP: an empty datagram, and what the kernel hears of it ---- */
+/* ---- UDP: an empty datagram, and what the kernel hears of it until the time is over ---- */
 
 static void health_settle_udp(struct health_check *check)
 {
@@ -226,6 +233,7 @@ static void health_ask_udp(struct health_check *check)
         worker_defer(worker, &check->task);
         return;
     }
+    sock_udp_hear_errors(worker->os, check->fd);
     ring_sendmsg(worker->ring, &check->send_op, check->fd, &check->nothing, MSG_NOSIGNAL);
     ring_poll(worker->ring, &check->poll_op, check->fd, POLLIN);
 }
@@ -239,13 +247,12 @@ static void health_late(struct timer *timer)
     if (check->question.kind == HEALTH_UDP)
         health_decide_udp(check, REASON_DONE);
     else
-        health_decide(check, REASON_CONNECT_TIMEOUT);
+        health_decide(check, REASON_HEALTH_SILENCE);
 }
 
 struct health_check *health_ask(struct worker *worker, const struct health_question *question)
 {
     struct health_check *check = mem_new(sizeof(*check));
-    uint64_t patience_ns = question->timeout_ns;
 
     if (!check)
         return NULL;
@@ -259,9 +266,7 @@ struct health_check *health_ask(struct worker *worker, const struct health_quest
     task_init(&check->task, health_task);
     op_init(&check->send_op, health_sent);
     op_init(&check->poll_op, health_polled);
-    if (question->kind == HEALTH_UDP && patience_ns > SILENCE_NS)
-        patience_ns = SILENCE_NS;
-    check->until_ns = worker->now_ns + patience_ns;
+    check->until_ns = worker->now_ns + question->timeout_ns;
     if (question->kind == HEALTH_UDP)
         health_ask_udp(check);
     else

@@ -83,14 +83,15 @@ static void put_server_name(struct byte_writer *writer, const char *host)
 
 static void put_extensions(struct byte_writer *writer, const char *host)
 {
-    /* supported_versions 1.3 1.2; groups x25519 P-256; no key shares, so that 1.3 asks again;
-     * signature algorithms of RSA, ECDSA and Ed25519. */
+    /* supported_versions 1.3 1.2; groups x25519 P-256 P-384 P-521; no key shares, so that 1.3 asks
+     * again; signature algorithms of RSA, ECDSA and Ed25519. */
     static const uint8_t constant[] = {
-        0, 43, 0, 5,  4, 3,  4, 3,  3,                                         /* versions */
-        0, 10, 0, 6,  0, 4,  0, 29, 0, 23,                                     /* groups */
-        0, 51, 0, 2,  0, 0,                                                    /* key shares */
-        0, 13, 0, 18, 0, 16, 4, 3,  8, 4,  4, 1, 5, 3, 8, 5, 5, 1, 8, 6, 8, 7, /* signatures */
-        0, 11, 0, 2,  1, 0,                                                    /* point formats */
+        0, 43, 0, 5,  4, 3,  4, 3,  3,                   /* versions */
+        0, 10, 0, 10, 0, 8,  0, 29, 0, 23, 0, 24, 0, 25, /* groups */
+        0, 51, 0, 2,  0, 0,                              /* key shares */
+        0, 13, 0, 24, 0, 22, 4, 3,  8, 4,  4, 1,  5, 3,
+        8, 5,  5, 1,  8, 6,  8, 7,  6, 3,  6, 1,  2, 1, /* signatures */
+        0, 11, 0, 2,  1, 0,                             /* point formats */
     };
     struct length_field all = length_begin(writer, 2);
 
@@ -103,9 +104,11 @@ static void put_extensions(struct byte_writer *writer, const char *host)
 size_t health_hello(const char *host, const uint8_t random[HEALTH_RANDOM],
                     uint8_t to[HEALTH_WORDS_MAX])
 {
-    /* Of 1.3, then of 1.2 with forward secrecy, then one that all have. */
-    static const uint8_t ciphers[] = {0x13, 1,    0x13, 2,    0x13, 3,    0xc0, 0x2b, 0xc0, 0x2f,
-                                      0xc0, 0x2c, 0xc0, 0x30, 0xcc, 0xa9, 0xcc, 0xa8, 0,    0x9c};
+    /* Of 1.3, then of 1.2 with forward secrecy, then those that old servers have. */
+    static const uint8_t ciphers[] = {0x13, 1,    0x13, 2,    0x13, 3,    0xc0, 0x2b, 0xc0,
+                                      0x2f, 0xc0, 0x2c, 0xc0, 0x30, 0xcc, 0xa9, 0xcc, 0xa8,
+                                      0xc0, 0x09, 0xc0, 0x0a, 0xc0, 0x13, 0xc0, 0x14, 0,
+                                      0x9c, 0,    0x9d, 0,    0x2f, 0,    0x35};
     struct byte_writer writer = byte_writer(to, HEALTH_WORDS_MAX);
     struct length_field record, message;
 

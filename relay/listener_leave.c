@@ -32,7 +32,7 @@ static bool udp_leave_is_open(const struct udp_leave_port *port)
 
 bool udp_leave_offers(const struct udp_leave *leave, const struct addr *addr)
 {
-    uint32_t number = bind_list_find(&leave->settings->bind, addr);
+    uint32_t number = addr_port(addr) ? bind_list_find(&leave->settings->bind, addr) : BIND_NONE;
 
     return number != BIND_NONE && udp_leave_is_open(&leave->ports[number]);
 }

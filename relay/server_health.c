@@ -101,21 +101,32 @@ static void health_ask_again(struct server_health *health)
 static void health_ask_next(struct server_health *health);
 
 /* A name may stand for several addresses, and an open goes on where it cannot connect: so does
- * this. */
+ * this.  A UDP session does not. */
 static bool health_goes_on(const struct server_health *health, enum reason reason)
 {
     return reason != REASON_DONE && reason != REASON_HEALTH_ANSWER &&
+           reason != REASON_HEALTH_SILENCE && health->kind != HEALTH_UDP &&
            health->tried < health_site(health)->addr_count;
+}
+
+/* Of several addresses, what one said itself counts before what kept us from another. */
+static enum reason health_sum(struct server_health *health, enum reason reason)
+{
+    if (reason == REASON_DONE || health->bad == REASON_DONE || !reason_is_ours(reason))
+        health->bad = reason;
+    return health->bad;
 }
 
 static void health_told(void *context, enum reason reason)
 {
     struct server_health *health = context;
+    bool other = server_backend(health->server)->health != health->kind;
 
     health->check = NULL;
+    reason = health_sum(health, reason);
     if (health->stopping) {
         server_health_stopped(health->server);
-    } else if (health->kind == HEALTH_NONE || reason == REASON_ABANDONED) {
+    } else if (other || reason == REASON_ABANDONED) {
         server_health_adjust(health);
     } else if (health_goes_on(health, reason)) {
         health_ask_next(health);
@@ -173,11 +184,13 @@ static void health_due(struct timer *timer)
         return; /* it serves those that it has, and gets no more */
     health->began_ns = site->worker->now_ns;
     health->tried = 0;
+    health->bad = REASON_DONE;
     server_site_refresh(site);
     if (site->addr_count) {
         health_ask_next(health);
     } else {
         health_judge(health, REASON_NAME_UNKNOWN);
+        health->known = false; /* once it has an address, its first answer counts */
         health_ask_again(health);
     }
 }
@@ -206,7 +219,8 @@ void server_health_adjust(struct server_health *health)
         health->kind = backend->health;
         health->known = false;
         health_ask_at(health, health_worker(health)->now_ns + backend->health_delay_ns);
-    } else if (!health->check && (!timer_is_set(&health->timer) || health->timer.at_ns > next_ns)) {
+    } else if (!health->check && (!timer_is_set(&health->timer) ||
+                                  (health->spread && health->timer.at_ns > next_ns))) {
         health_ask_at(health, next_ns);
     }
 }

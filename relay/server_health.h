@@ -18,6 +18,7 @@ struct server_health {
     uint64_t began_ns;          /* the last one */
     uint32_t in_a_row;          /* answers that speak against how it is marked */
     uint32_t tried;             /* of its addresses, in this check */
+    enum reason bad;            /* what was wrong with those; REASON_DONE: nothing yet */
     enum health_kind kind;      /* HEALTH_NONE: it is not asked */
     bool known;                 /* an answer came */
     bool spread;                /* it has its moment in the interval */

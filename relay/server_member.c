@@ -17,10 +17,10 @@ struct server_open {
     struct tcp_connect connect;
     struct task task; /* answers that must not come from inside open or cancel */
     enum reason reason;
-    uint32_t at;    /* the address it goes to */
-    uint32_t tried; /* addresses that failed */
-    bool connecting, cancelled;
-    enum send_proxy send_proxy; /* as it was when it began */
+    uint32_t at;                        /* the address it goes to */
+    uint32_t tried;                     /* addresses that failed */
+    bool connecting, cancelled, failed; /* failed: at one address */
+    enum send_proxy send_proxy;         /* as it was when it began */
 };
 
 /* A server without a port keeps the user's. */
@@ -130,8 +130,12 @@ static void server_open_connected(struct tcp_connect *connect, struct stream *st
 
     open->connecting = false;
     if (!stream) {
+        /* Of several addresses, what one said itself counts before what kept us from another. */
+        if (!open->failed || !reason_is_ours(reason))
+            open->reason = reason;
+        open->failed = true;
         if (!server_open_goes_on(open))
-            server_open_fail(open, reason);
+            server_open_fail(open, open->reason);
         return;
     }
     open->stream = stream;

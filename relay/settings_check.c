@@ -121,7 +121,8 @@ static void check_congestion(struct config *config, const struct config_section 
     int rc = entry && *entry->value ? sock_try_congestion(&os_linux, entry->value) : 0;
 
     if (rc == -ENOENT)
-        config_error(config, entry->place, "tcp_congestion: this kernel has no %s", entry->value);
+        config_error(config, entry->place,
+                     "tcp_congestion: this kernel has no %s, or has not loaded it", entry->value);
     else if (rc == -EPERM)
         config_error(
             config, entry->place,

@@ -139,7 +139,7 @@ static struct status_member *merge_find(struct status *into, const struct status
         if (member->id == from->id)
             return member;
     }
-    if (from->id || into->backends[backend].tunnel)
+    if ((from->id && !into->by_name) || into->backends[backend].tunnel)
         return NULL;
     if (guess < into->member_count && into->members[guess].backend == backend &&
         strcmp(into->members[guess].name, from->name) == 0)

@@ -67,7 +67,7 @@ def talk(port, data):
 def status_names_all_that_there_is(lab):
     lab.certs()
     service = lab.add(Service(echo))
-    address, dial = f"{LOOPBACK}:{free_port()}", f"{LOOPBACK}:{free_port(socket.SOCK_DGRAM)}"
+    address, dial = f"{LOOPBACK}:{free_port()}", f"{LOOPBACK}:{free_port()}"
     http = free_port()
     server = lab.run("server", server_config(address, dial) + admin_lines(http))
     client = lab.start("client", client_config(dial, service.address, client="id = pod-7\n") +
@@ -250,7 +250,7 @@ def probes_tell_life_and_readiness(lab):
 @scenario
 def a_client_is_ready_with_its_first_tunnel(lab):
     lab.certs()
-    http, dial = free_port(), f"{LOOPBACK}:{free_port(socket.SOCK_DGRAM)}"
+    http, dial = free_port(), f"{LOOPBACK}:{free_port()}"
     client = lab.start("client", client_config(dial, "127.0.0.1:1") + admin_lines(http))
     client.await_line("listening for scrapers")
     until(lambda: fetch(http, "/readyz")[0] == 503, "it is not ready")
@@ -445,7 +445,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 def sockets_that_were_handed_over_are_used_where_they_fit(lab):
     lab.certs()
     service = lab.add(Service(echo))
-    tcp, quic, stray = free_port(), free_port(socket.SOCK_DGRAM), free_port()
+    tcp, quic, stray = free_port(), free_port(), free_port()
     server = lab.run("server", server_config(f"{LOOPBACK}:{tcp}", f"{LOOPBACK}:{quic}"), wrapper=[
         "python3", "-c", HAND_OVER, f"tcp:{tcp},udp:{quic},tcp:{stray}"])
     server.await_line("handed over.*sockets=1")

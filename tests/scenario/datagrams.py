@@ -167,7 +167,7 @@ def a_flow_of_the_service_keeps_its_session(lab, set_stage):
 @scenario
 def one_port_of_a_user_at_two_listeners_is_two_sessions(lab):
     services = [lab.add(Watcher()) for _ in range(2)]
-    addresses = [f"{LOOPBACK}:{free_port(socket.SOCK_DGRAM)}" for _ in services]
+    addresses = [f"{LOOPBACK}:{free_port()}" for _ in services]
     other = (f"[listener other]\nbind = {addresses[1]}\nbackend = other\n{UDP}udp_timeout = 1s\n"
              f"[backend other]\nserver = {services[1].address}\n")
     lab.run("direct", direct_config(addresses[0], [services[0].address],

@@ -119,7 +119,7 @@ class Ways:
             self.ways["tunnel"] = (LOOPBACK, self.ports["tunnel"]), self.port
 
     def _start(self, lab, target, tunnel):
-        dialled = f"{LOOPBACK}:{free_port(socket.SOCK_DGRAM)}"
+        dialled = f"{LOOPBACK}:{free_port()}"
         config = (f"[server]\nworkers = {stages.workers}\ndrain_timeout = 5s\n[log]\nlevel = debug\n"
                   f"[backend port]\nserver = {target}\n[backend path]\nserver = unix:{self.path.where}\n"
                   f"[listener path]\nbind = unix:{self.outer}\nbackend = path\n")

@@ -38,10 +38,17 @@ def check_stream(key, data, size=None):
                               f"wrong from {first_difference(data, expected)}")
 
 
-def free_port(kind=socket.SOCK_STREAM):
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind((LOOPBACK, 0))
-        return probe.getsockname()[1]
+def free_port():
+    """Of TCP and UDP, and none that the kernel gives to users: another test may have hundreds of them."""
+    while True:
+        port = random.SystemRandom().randrange(10000, 32768)
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+            try:
+                tcp.bind((LOOPBACK, port))
+                udp.bind((LOOPBACK, port))
+                return port
+            except OSError:
+                pass
 
 
 def receive_all(sock):

@@ -1,6 +1,5 @@
 """Active health checks: who does not serve gets no users, before any of them has met it."""
 import concurrent.futures
-import socket
 import ssl
 import time
 
@@ -94,7 +93,7 @@ def a_status_decides_however_its_bytes_come(lab):
 def who_accepts_and_says_nothing_is_down_after_health_timeout(lab):
     silent = lab.add(Service(receive_all))
     stage = checked(lab, "http", silent.address)
-    stage.server.await_line("server is down.*did not answer in time")
+    stage.server.await_line("server is down.*did not answer the health check in time")
 
 
 @scenario
@@ -120,7 +119,7 @@ def who_begins_a_tls_handshake_serves_and_who_speaks_otherwise_does_not(lab):
 @scenario
 def a_udp_port_that_nobody_has_is_down(lab):
     there = lab.add(DatagramService())
-    away = f"{LOOPBACK}:{free_port(socket.SOCK_DGRAM)}"
+    away = f"{LOOPBACK}:{free_port()}"
     stage = direct(lab, away, there.address, listener="protocol = udp\nudp_timeout = 1s\n",
                    backend="health = udp\neject_after = 0\n" + QUICK)
     stage.server.await_line(f"server is down.*member={away}.*refused by the service")
@@ -192,3 +191,37 @@ def every_worker_leaves_out_who_is_down(lab):
     program.await_line("server is down")
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         assert list(pool.map(said_by, [address] * 60)) == [b"b"] * 60
+
+
+@scenario
+def a_server_at_a_path_that_leads_nowhere_is_down(lab):
+    there = lab.add(Service(saying(b"b")))
+    lab.write("plain", "no socket, and no folder")
+    stage = checked(lab, "tcp", "unix:plain/below", "unix:plain", there.address)
+    stage.server.await_line("server is down", 2)
+    assert {said_by(stage.address) for _ in range(4)} == {b"b"}
+
+
+@scenario
+def a_reload_while_a_check_ends_goes_by_the_new_settings(lab):
+    web = lab.add(WebServer(OK))
+    address = f"{LOOPBACK}:{free_port()}"
+    config = direct_config(address, [web.address])
+    reloaded = run_direct(lab, config)
+    for _ in range(20):
+        reloaded.take(config + "health = http\nhealth_interval = 100ms\n")
+        asked = len(web.asked)
+        until(lambda asked=asked: len(web.asked) > asked, "it is asked")
+        reloaded.take(config)
+    asked = len(web.asked)
+    time.sleep(0.3)  # that nothing comes is what is claimed
+    assert len(web.asked) == asked, "it is still asked"
+
+
+@scenario
+def a_tcp_check_sends_the_proxy_header_that_its_server_expects(lab):
+    heard = []
+    service = lab.add(Service(lambda sock: heard.append(sock.recv(100))))
+    checked(lab, "tcp", service.address, more=QUICK + "send_proxy = v1\n")
+    until(lambda: heard, "it is connected to")
+    assert heard[0] == b"PROXY UNKNOWN\r\n", heard

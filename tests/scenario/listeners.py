@@ -421,7 +421,7 @@ def a_datagram_without_room_for_its_header_is_dropped_and_counted(lab):
 @scenario
 def udp_answers_leave_from_the_address_that_was_asked(lab):
     service = lab.add(DatagramService())
-    port = free_port(socket.SOCK_DGRAM)
+    port = free_port()
     lab.run("any", config(f"bind = 0.0.0.0:{port}\nprotocol = udp\nudp_timeout = 1s\n",
                           f"server = {service.address}\n"))
     for host in ("127.0.0.1", "127.0.0.5", "127.1.2.3"):
@@ -435,7 +435,7 @@ def udp_answers_leave_from_the_address_that_was_asked(lab):
 def udp_carries_every_size_and_keeps_listeners_apart(lab):
     one, two = (lab.add(DatagramService(lambda data, mark=mark: mark + data[1:]))
                 for mark in (b"1", b"2"))
-    first, second = free_port(socket.SOCK_DGRAM), free_port(socket.SOCK_DGRAM)
+    first, second = free_port(), free_port()
     udp = "protocol = udp\nudp_timeout = 1s\n"
     lab.run("two", config(f"bind = {LOOPBACK}:{first}\n{udp}", f"server = {one.address}\n") +
             f"[listener more]\nbind = {LOOPBACK}:{second}\n{udp}backend = more\n"
@@ -456,7 +456,7 @@ def udp_carries_every_size_and_keeps_listeners_apart(lab):
 @scenario
 def each_connection_session_and_refused_user_is_a_line(lab):
     service, datagrams = lab.add(Service(echo)), lab.add(DatagramService())
-    tcp, udp = free_port(), free_port(socket.SOCK_DGRAM)
+    tcp, udp = free_port(), free_port()
     program = lab.run("access", config(
         f"bind = {LOOPBACK}:{tcp}\ndeny = 127.0.0.7\n", f"server = {service.address} name=a\n",
         log=ACCESS) + f"[listener dns]\nbind = {LOOPBACK}:{udp}\nprotocol = udp\n"

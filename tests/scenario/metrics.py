@@ -1,7 +1,6 @@
 """What is measured, in the form that Prometheus reads."""
 import os
 import shutil
-import socket
 import subprocess
 
 from admin import admin_lines, fetch, started, talk
@@ -40,8 +39,8 @@ def of_all_kinds_pass_promtool(lab):
         raise Skip("there is no promtool")
     lab.certs()
     service, datagrams = lab.add(Service(echo)), lab.add(DatagramService())
-    dial, http = f"{LOOPBACK}:{free_port(socket.SOCK_DGRAM)}", free_port()
-    tcp, udp, users = free_port(), free_port(socket.SOCK_DGRAM), f"{LOOPBACK}:{free_port()}"
+    dial, http = f"{LOOPBACK}:{free_port()}", free_port()
+    tcp, udp, users = free_port(), free_port(), f"{LOOPBACK}:{free_port()}"
     server = lab.run("server", server_config(users, dial) + admin_lines(http) +
                      f"[listener tcp]\nbind = {LOOPBACK}:{tcp}\nbackend = tcp\n"
                      f"[backend tcp]\nserver = {service.address}\nserver = {LOOPBACK}:1 name=a-b.c_d\n"

@@ -197,7 +197,7 @@ def datagrams_go_to_servers_that_records_name(lab):
     names = name_server(lab)
     names.address("a.test", LOOPBACK)
     names.services("_web._udp.pool.test", (0, 0, host_port(service.address)[1], "a.test"))
-    address = f"{LOOPBACK}:{free_port(socket.SOCK_DGRAM)}"
+    address = f"{LOOPBACK}:{free_port()}"
     program = named(lab, names, direct_config(address, ["srv:_web._udp.pool.test"],
                                               listener="protocol = udp\nudp_timeout = 1s\n"))
     found(program, 1)

@@ -111,7 +111,7 @@ def a_move_that_cannot_be_taken_as_a_whole_changes_nothing(lab):
 @scenario
 def a_listener_with_another_name_keeps_its_udp_users(lab):
     service = lab.add(DatagramService())
-    address = address_of(socket.SOCK_DGRAM)
+    address = address_of()
     reloaded = run(lab, config_of(listener("a", "one", address, more=UDP), backend("one", service)))
     users = [lab.add(DatagramUser(address)) for _ in range(20)]
     for turn in range(6):
@@ -128,7 +128,7 @@ def udp_pair(lab):
 
 @scenario
 def udp_sessions_stay_with_the_listener_under_which_they_began(lab):
-    backends, moving, other = udp_pair(lab), address_of(socket.SOCK_DGRAM), address_of(socket.SOCK_DGRAM)
+    backends, moving, other = udp_pair(lab), address_of(), address_of()
     reloaded = run(lab, config_of(listener("one", "one", moving, more=UDP),
                                   listener("two", "two", other, more=UDP), backends))
     old = [lab.add(DatagramUser(moving)) for _ in range(10)]
@@ -146,7 +146,7 @@ def udp_sessions_stay_with_the_listener_under_which_they_began(lab):
 
 @scenario
 def a_udp_port_that_leaves_comes_back_for_new_users(lab):
-    backends, coming, other = udp_pair(lab), address_of(socket.SOCK_DGRAM), address_of(socket.SOCK_DGRAM)
+    backends, coming, other = udp_pair(lab), address_of(), address_of()
     more = UDP
     with_it = config_of(listener("one", "one", coming, other, more=more), backends)
     without = config_of(listener("one", "one", other, more=more), backends)
@@ -182,7 +182,7 @@ def a_udp_port_that_leaves_comes_back_for_new_users(lab):
 def sessions_of_a_udp_port_that_leaves_go_on_until_the_last(lab):
     """Whichever of them end before, on whichever workers."""
     service = lab.add(DatagramService())
-    leaving, other = address_of(socket.SOCK_DGRAM), address_of(socket.SOCK_DGRAM)
+    leaving, other = address_of(), address_of()
     more = UDP.replace("3s", "1s")
     reloaded = run(lab, config_of(listener("one", "one", leaving, other, more=more), backend("one", service)))
     users = [lab.add(DatagramUser(leaving)) for _ in range(24)]
@@ -213,7 +213,7 @@ def is_free(address):
 @scenario
 def a_udp_port_that_nobody_uses_is_closed_with_the_reload(lab):
     service = lab.add(DatagramService())
-    leaving, other = address_of(socket.SOCK_DGRAM), address_of(socket.SOCK_DGRAM)
+    leaving, other = address_of(), address_of()
     reloaded = run(lab, config_of(listener("one", "one", leaving, other, more=UDP), backend("one", service)))
     assert lab.add(DatagramUser(other)).ask(b"a") == b"a"
     reloaded.take(config_of(listener("one", "one", other, more=UDP), backend("one", service)))

@@ -15,8 +15,8 @@ from stages import client_config, direct_config, server_config
 DONE, REFUSED = "other settings are in force", "the old settings stay"
 
 
-def address_of(kind=socket.SOCK_STREAM):
-    return f"{LOOPBACK}:{free_port(kind)}"
+def address_of():
+    return f"{LOOPBACK}:{free_port()}"
 
 
 class Reloaded:
@@ -119,7 +119,7 @@ def variants(config):
 
 def direct_both(lab):
     tcp, udp = lab.add(Service(echo)), lab.add(DatagramService())
-    address, second = address_of(), address_of(socket.SOCK_DGRAM)
+    address, second = address_of(), address_of()
     return address, second, (direct_config(address, [tcp.address]) +
                              f"[listener datagrams]\nprotocol = udp\nbind = {second}\nbackend = udp\n"
                              f"[backend udp]\nserver = {udp.address}\n")
@@ -139,7 +139,7 @@ def two_hundred_reloads_under_load_lose_nobody_of_a_direct_relay(lab):
 def two_hundred_reloads_under_load_lose_nobody_of_a_tunnel(lab):
     tcp, udp = lab.add(Service(echo)), lab.add(DatagramService())
     lab.certs()
-    address, second, dial = address_of(), address_of(socket.SOCK_DGRAM), address_of(socket.SOCK_DGRAM)
+    address, second, dial = address_of(), address_of(), address_of()
     config = server_config(address, dial) + (f"[listener datagrams]\nprotocol = udp\nbind = {second}\n"
                                              "backend = pods\nservice = udp\n")
     server = Reloaded(lab, lab.run("server", config))
@@ -325,7 +325,7 @@ def a_changed_log_file_level_and_access_log_are_taken(lab):
 def clients_that_are_not_allowed_any_more_are_closed_within_a_second(lab):
     service = lab.add(Service(echo))
     lab.certs()
-    address, dial = address_of(), address_of(socket.SOCK_DGRAM)
+    address, dial = address_of(), address_of()
     server = Reloaded(lab, lab.run("server", server_config(address, dial)))
     client = lab.start("client", client_config(dial, service.address, client="reconnect_max = 1s\n"))
     client.await_line(REGISTERED, stages.workers)
@@ -351,7 +351,7 @@ def new_certificates_are_for_new_handshakes_and_old_tunnels_stay(lab):
     service = lab.add(Service(echo))
     lab.certs(".", "--client", "client", "--client", "client-2")
     lab.certs("other", "--client", "client", "--client", "client-2")
-    address, dial = address_of(), address_of(socket.SOCK_DGRAM)
+    address, dial = address_of(), address_of()
     config = server_config(address, dial)
     server = Reloaded(lab, lab.run("server", config))
     client = lab.start("client", client_config(dial, service.address)).ready(REGISTERED)
@@ -377,7 +377,7 @@ def a_client_takes_other_services_and_servers_without_a_new_tunnel(lab):
     web, ssh = lab.add(named("web")), lab.add(named("ssh"))
     lab.certs()
     first, second = address_of(), address_of()
-    dials = [address_of(socket.SOCK_DGRAM) for _ in range(2)]
+    dials = [address_of() for _ in range(2)]
     server = lab.run("server", server_config(first, dials[0]) +
                      f"[listener ssh]\nbind = {second}\nbackend = pods\nservice = ssh\n")
     third = address_of()
@@ -410,7 +410,7 @@ def is_served_by(address, name):
 def a_tunnel_that_is_removed_lets_its_users_end_and_a_new_one_serves(lab):
     service = lab.add(Service(echo))
     lab.certs()
-    address, dial, other = address_of(), address_of(socket.SOCK_DGRAM), address_of(socket.SOCK_DGRAM)
+    address, dial, other = address_of(), address_of(), address_of()
     config = server_config(address, dial)
     server = Reloaded(lab, lab.run("server", config))
     client = lab.start("client", client_config(dial, service.address)).ready(REGISTERED)
@@ -437,8 +437,8 @@ def states(rows):
 def what_leaves_is_shown_as_leaving_until_it_has_left(lab):
     service, http = lab.add(Service(echo)), free_port()
     lab.certs()
-    address, second, dial, other = address_of(), address_of(), address_of(socket.SOCK_DGRAM), \
-        address_of(socket.SOCK_DGRAM)
+    address, second, dial, other = address_of(), address_of(), address_of(), \
+        address_of()
     config = server_config(address, dial) + admin_lines(http)
     server = Reloaded(lab, lab.run("server", config))
     client = lab.start("client", client_config(dial, service.address))

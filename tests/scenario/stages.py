@@ -1,6 +1,5 @@
 """stages.py - the two set-ups that most scenarios play on: a direct relay, and a tunnel."""
 import functools
-import socket
 
 from ends import LOOPBACK, free_port
 from lab import REGISTERED, SCENARIOS
@@ -54,7 +53,7 @@ def tunnel_server(lab, name="server", certs=True, **options):
     if certs:
         lab.certs()
     address = f"{LOOPBACK}:{free_port()}"
-    dial = f"{LOOPBACK}:{free_port(socket.SOCK_DGRAM)}"
+    dial = f"{LOOPBACK}:{free_port()}"
     return Stage(address, lab.run(name, server_config(address, dial, **options))), dial
 
 

@@ -67,7 +67,7 @@ def a_client_offers_several_services_by_name(lab):
     web, ssh = (lab.add(Service(lambda sock, name=name: sock.sendall(name))) for name in
                 (b"web", b"ssh"))
     lab.certs()
-    dial = f"{LOOPBACK}:{free_port(socket.SOCK_DGRAM)}"
+    dial = f"{LOOPBACK}:{free_port()}"
     first, second, third = (f"{LOOPBACK}:{free_port()}" for _ in range(3))
     lab.run("server", server_config(first, dial, listener="service = web\n") +
             f"[listener ssh]\nbind = {second}\nbackend = pods\nservice = ssh\n"
@@ -188,7 +188,7 @@ def connections_survive_a_new_address_of_the_client(lab):
     space = Namespace(lab)
     lab.certs()
     outer = f"{space.net}.1"
-    dial, address = f"{outer}:{free_port(socket.SOCK_DGRAM)}", f"{LOOPBACK}:{free_port()}"
+    dial, address = f"{outer}:{free_port()}", f"{LOOPBACK}:{free_port()}"
     lab.run("server", server_config(address, dial))
     # The service stands beside the client, inside.
     lab.write("echo.py", "import socket\ns = socket.create_server(('127.0.0.1', 7000))\n"

@@ -71,7 +71,7 @@ TEST(silence_is_not_an_answer)
     scene_ask(&scene, HEALTH_HTTP, 50000000);
     theirs = scene_accept(&scene);
     check(turn_until(&scene.real, scene.told));
-    check(scene.told == 1 && scene.reason == REASON_CONNECT_TIMEOUT);
+    check(scene.told == 1 && scene.reason == REASON_HEALTH_SILENCE);
     close(theirs);
     scene_close(&scene);
 }
@@ -141,7 +141,7 @@ TEST(any_failed_allocation_is_told_as_our_own_fault)
             met = mem_failed();
             mem_fail_at(0);
             check(!met || !scene.told || reason_is_ours(scene.reason) ||
-                  scene.reason == REASON_CONNECT_TIMEOUT || scene.reason == REASON_DONE);
+                  scene.reason == REASON_HEALTH_SILENCE || scene.reason == REASON_DONE);
             scene_close(&scene);
         }
     }

@@ -34,6 +34,7 @@ TEST(an_errno_of_either_sign_is_translated)
     check(reason_of_errno(EPIPE) == REASON_RESET);
     check(reason_of_errno(-ECONNREFUSED) == REASON_REFUSED);
     check(reason_of_errno(-EHOSTUNREACH) == REASON_UNREACHABLE);
+    check(reason_of_errno(-EACCES) == REASON_UNREACHABLE);
     check(reason_of_errno(-ETIMEDOUT) == REASON_PEER_TIMEOUT);
     check(reason_of_errno(-EMFILE) == REASON_NO_DESCRIPTORS);
     check(reason_of_errno(ENOBUFS) == REASON_NO_MEMORY);
@@ -42,6 +43,6 @@ TEST(an_errno_of_either_sign_is_translated)
 
 TEST(an_errno_that_no_row_names_is_the_systems_refusal)
 {
-    check(reason_of_errno(-EACCES) == REASON_SYSTEM);
+    check(reason_of_errno(-EINVAL) == REASON_SYSTEM);
     check(reason_of_errno(99999) == REASON_SYSTEM);
 }

@@ -89,7 +89,7 @@ BOTH(an_address_that_no_socket_can_be_made_for_fails_later_not_inside)
     tcp_connect_start(&attempt.connect, &real.worker, &addr, &cubic, 1000000000, attempt_done);
     check(attempt.count == 0);
     check(turn_until(&real, attempt.count));
-    check(!attempt.stream && attempt.reason == REASON_SYSTEM);
+    check(!attempt.stream && attempt.reason == REASON_UNREACHABLE);
     worker_release(&real.worker);
 }
 

@@ -50,6 +50,50 @@ TEST(the_first_bytes_of_a_stream_pass_before_the_bulk_of_others)
     router_close(&router);
 }
 
+/* Each says a little as soon as what it said has left. */
+static uint64_t chatter_sent(struct side *side)
+{
+    static const uint8_t slice[SLICE];
+    uint64_t sent = 0;
+
+    for (int i = 1; i < BULKY; i++) {
+        struct flow *flow = &side->flows[i];
+
+        if (!unsent(flow))
+            flow_write(flow, slice, QUIC_END_TURN / 2);
+        sent += flow->written - unsent(flow);
+    }
+    return sent;
+}
+
+static uint64_t one_sent(struct side *side)
+{
+    static const uint8_t slice[SLICE];
+    struct flow *flow = &side->flows[0];
+
+    while (unsent(flow) < 4 * SLICE)
+        flow_write(flow, slice, sizeof(slice));
+    return flow->written - unsent(flow);
+}
+
+TEST(streams_that_keep_saying_little_leave_bulk_its_share)
+{
+    struct scene scene;
+    struct router router;
+
+    scene_defaults(&scene);
+    scene.config.max_streams = FLOWS;
+    scene.config.stream_window = scene.config.connection_window_max = 64 << 20;
+    check(scene_open_routed(&scene, &router));
+    for (int i = 0; i < BULKY; i++)
+        check(flow_open(&scene.client));
+    check(route_until(&scene, &router,
+                      one_sent(&scene.client) && chatter_sent(&scene.client) > 8 << 20));
+    check(one_sent(&scene.client) > chatter_sent(&scene.client) / 8);
+    check(scene_close(&scene));
+    router_close(&router);
+}
+
 /* As many as the queue takes. */
 static bool datagrams_fill(struct scene *scene)
 {
