@@ -92,4 +92,8 @@ void quic_end_tell(struct quic_end *end); /* what was noted; may free it */
  */
 void quic_ends_lose(struct quic_connection *connection);
 
+/* ---- turns.c ---- */
+void quic_end_queue(struct quic_end *end); /* among those who have something to send */
+void quic_end_count_turn(struct quic_end *end, uint32_t length);
+
 #endif
