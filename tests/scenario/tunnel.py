@@ -143,6 +143,7 @@ def connections_survive_a_new_port_of_the_nat(lab):
         check_stream("after", receive_exactly(user, 100000))
     assert stage.client.count(REGISTERED) == 1, "the same connection all along"
     echo_once(stage.address)
+    lab.check_descriptors(stage.server)  # while the NAT is there to carry the ends
 
 
 @scenario
