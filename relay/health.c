@@ -13,10 +13,11 @@ enum {
     ANSWER_KEPT = 12,   /* what tells lies in these first bytes */
     ANSWER_LIMIT = 4096 /* unread, at most, while an end goes away */
 };
+
 struct health_check {
     struct worker *worker;
     struct health_question question;
-    char host[272], path[256];
+    char host[HEALTH_HOST_SIZE], path[256];
     enum reason reason; /* once decided */
     bool decided, connecting;
     struct timer timer;
@@ -183,7 +184,6 @@ static void health_settle_udp(struct health_check *check)
         return;
     if (check->fd >= 0)
         check->worker->os->close(check->worker->os, check->fd);
-    check->fd = -1;
     health_tell(check);
 }
 

@@ -10,6 +10,8 @@
 #include "core/worker.h"
 #include "relay/settings.h"
 
+enum { HEALTH_HOST_SIZE = 272 }; /* a name, or an address in brackets, and a port */
+
 struct health_check;
 /* REASON_DONE: it serves; REASON_ABANDONED: given up. */
 typedef void health_told_fn(void *context, enum reason reason);

@@ -5,8 +5,6 @@
 
 #include "relay/server_parts.h"
 
-enum { HOST_TEXT_SIZE = 272 };
-
 static struct server_site *health_site(const struct server_health *health)
 {
     return &health->server->sites[0];
@@ -139,19 +137,19 @@ static void health_told(void *context, enum reason reason)
 
 /* The name as the server knows it: without the dot that ends it for us; an address has no TLS name.
  */
-static void health_host(const struct host *host, enum health_kind kind, char text[HOST_TEXT_SIZE])
+static void health_host(const struct host *host, enum health_kind kind, char text[HEALTH_HOST_SIZE])
 {
     size_t length = strlen(host->name);
     int shown = (int)(length && host->name[length - 1] == '.' ? length - 1 : length);
 
     if (kind == HEALTH_TLS)
-        snprintf(text, HOST_TEXT_SIZE, "%.*s", host->addr.length ? 0 : shown, host->name);
+        snprintf(text, HEALTH_HOST_SIZE, "%.*s", host->addr.length ? 0 : shown, host->name);
     else if (!shown)
-        snprintf(text, HOST_TEXT_SIZE, "localhost");
+        snprintf(text, HEALTH_HOST_SIZE, "localhost");
     else if (strchr(host->name, ':'))
-        snprintf(text, HOST_TEXT_SIZE, "[%s]:%u", host->name, host->port);
+        snprintf(text, HEALTH_HOST_SIZE, "[%s]:%u", host->name, host->port);
     else
-        snprintf(text, HOST_TEXT_SIZE, "%.*s:%u", shown, host->name, host->port);
+        snprintf(text, HEALTH_HOST_SIZE, "%.*s:%u", shown, host->name, host->port);
 }
 
 static void health_ask_next(struct server_health *health)
@@ -165,7 +163,7 @@ static void health_ask_next(struct server_health *health)
                                        .timeout_ns = backend->health_timeout_ns,
                                        .told = health_told,
                                        .context = health};
-    char text[HOST_TEXT_SIZE];
+    char text[HEALTH_HOST_SIZE];
 
     health_host(host, health->kind, text);
     question.host = text;

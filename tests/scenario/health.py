@@ -1,5 +1,6 @@
 """Active health checks: who does not serve gets no users, before any of them has met it."""
 import concurrent.futures
+import json
 import ssl
 import time
 
@@ -133,6 +134,18 @@ def a_user_is_refused_at_once_where_all_are_down(lab):
     stage.server.await_line("server is down")
     assert said_or_refused(stage.address) == b""
     stage.server.await_line("no member of the backend can take it")
+
+
+@scenario
+def status_says_who_is_down_and_counts_it(lab):
+    there = lab.add(Service(saying(b"b")))
+    stage = checked(lab, "tcp", f"{LOOPBACK}:{free_port()}", there.address,
+                    more=QUICK + "[admin]\nsocket = admin.sock\n")
+    stage.server.await_line("server is down")
+    code, text = lab.call("status", "--json", "--socket", lab.path("admin.sock"))
+    status = json.loads(text)
+    assert code == 0 and [member["state"] for member in status["backends"][0]["members"]] == ["down", "fit"]
+    assert status["counters"]["servers_down"] == 1 and status["counters"]["health_failed"] >= 1
 
 
 @scenario
